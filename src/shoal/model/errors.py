@@ -1,19 +1,17 @@
 """Errors that reach users: one line each, with the status of Docker's API and an exit code.
 
-    ShoalError
-    ├── BadRequest       400  the request itself is wrong
-    ├── Unauthorized     401  no or wrong credentials
-    ├── Forbidden        403  not allowed here
-    ├── NotFound         404  no such container, image, node, token
-    ├── Conflict         409  the name is taken, the container runs, no reservation
-    ├── TooLarge         413  over a stated limit
-    ├── NotImplemented_  501  a feature that this version leaves out, by name
-    ├── EngineError      any  what a container engine answered
-    ├── Unplaceable      409  no node can run it; says which filters dropped which nodes
-    └── Unavailable      503  nobody could serve it in time
+ShoalError
+├── BadRequest       400  the request itself is wrong
+├── Unauthorized     401  no or wrong credentials
+├── Forbidden        403  not allowed here
+├── NotFound         404  no such container, image, node, token
+├── Conflict         409  the name is taken, the container runs, no reservation
+├── TooLarge         413  over a stated limit
+├── NotSupported  501  a feature that this version leaves out, by name
+├── EngineError      any  what a container engine answered
+├── Unplaceable      409  no node can run it; says which filters dropped which nodes
+└── Unavailable      503  nobody could serve it in time
 """
-
-from typing import ClassVar
 
 
 class ShoalError(Exception):
@@ -50,7 +48,7 @@ class TooLarge(ShoalError):
     status = 413
 
 
-class NotImplemented_(ShoalError):  # noqa: N801 - the plain name is a constant of the language
+class NotSupported(ShoalError):
     status = 501
 
 
@@ -70,24 +68,22 @@ class EngineError(ShoalError):
         self.status = status
 
 
-class ErrorInfo:
-    """Errors on the wire: a status and a line; the class follows from the status."""
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        TooLarge,
+        NotSupported,
+        Unavailable,
+    )
+}
 
-    _BY_STATUS: ClassVar[dict[int, type[ShoalError]]] = {
-        cls.status: cls
-        for cls in (
-            BadRequest,
-            Unauthorized,
-            Forbidden,
-            NotFound,
-            Conflict,
-            TooLarge,
-            NotImplemented_,
-            Unavailable,
-        )
-    }
 
-    @classmethod
-    def revive(cls, status: int, text: str) -> ShoalError:
-        kind = cls._BY_STATUS.get(status)
-        return kind(text) if kind is not None else EngineError(text, status)
+def revive(status: int, text: str) -> ShoalError:
+    """The error that travelled as a status and a line; its class follows from the status."""
+    kind = _BY_STATUS.get(status)
+    return kind(text) if kind is not None else EngineError(text, status)
