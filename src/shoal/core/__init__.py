@@ -1,0 +1,1 @@
+"""The decisions of a node, as deterministic state machines without IO, clock or randomness."""

@@ -70,6 +70,8 @@ class Status(msgspec.Struct, frozen=True):
     ports: tuple[PortBinding, ...] = ()
     addresses: dict[str, str] = {}  # network name -> address
     exits: int = 0  # how often it has ended under this id, so that a waiter misses none
+    done: int = 0  # stamp of the last wish (start, stop, ...) carried out or failed at
+    error_status: int = 0  # HTTP status if that wish failed; `error` says why
 
 
 class ContainerView(msgspec.Struct, frozen=True):

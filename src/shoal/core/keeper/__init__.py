@@ -1,0 +1,1 @@
+"""A vcluster's records, their copies, and the keeper that works on them."""

@@ -1,0 +1,247 @@
+"""What nodes say to each other. Every message may be lost, doubled, late or out of order."""
+
+import msgspec
+
+from shoal.core.keeper.records import Record, RecordKey, Version
+from shoal.model.ids import Generation
+from shoal.model.node import NodeInfo
+from shoal.model.ops import Answer, Operation
+from shoal.model.resources import Load
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """This is me. `reply` asks for the receiver's own."""
+
+    info: NodeInfo
+    reply: bool = False
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """An operation for a vcluster's keeper (`stale`: for any copy). `attempt` counts from 1."""
+
+    request: str
+    vcluster: str
+    operation: Operation
+    attempt: int = 1
+    stale: bool = False
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """The answer to an Ask. `as_of` is the highest stamp in the copy that answered."""
+
+    request: str
+    answer: Answer
+    stale: bool = False
+    as_of: int = 0
+
+
+class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
+    """I am not the keeper; `to` is, as far as I know."""
+
+    request: str
+    to: str
+
+
+class Replicate(msgspec.Struct, frozen=True, tag="replicate"):
+    """Keep these records and say so."""
+
+    vcluster: str
+    batch: int  # a stamp, so that no acknowledgement of an earlier life can be mistaken
+    records: tuple[Record, ...]
+
+
+class Replicated(msgspec.Struct, frozen=True, tag="replicated"):
+    vcluster: str
+    batch: int
+
+
+class Pull(msgspec.Struct, frozen=True, tag="pull"):
+    """I am about to keep this vcluster: send me what you have of it."""
+
+    vcluster: str
+    round: int
+
+
+class Pulled(msgspec.Struct, frozen=True, tag="pulled"):
+    """What a copy has, and what a host has in its ledger. `complete`: the sender holds all that
+    was acknowledged as far as it knows. Sent in parts, the last one marked."""
+
+    vcluster: str
+    round: int
+    records: tuple[Record, ...]
+    complete: bool
+    last: bool
+
+
+class Keeping(msgspec.Struct, frozen=True, tag="keeping"):
+    """I serve this vcluster from now on."""
+
+    vcluster: str
+
+
+class SyncDigest(msgspec.Struct, frozen=True, tag="digest"):
+    """Hashes of the sender's records by bucket. `complete` as in Pulled."""
+
+    vcluster: str
+    buckets: tuple[int, ...]
+    complete: bool
+
+
+class SyncEqual(msgspec.Struct, frozen=True, tag="equal"):
+    """Our records are the same. `settled`: so are those of all current copies."""
+
+    vcluster: str
+    total: int  # hash over all buckets
+    complete: bool
+    settled: bool
+
+
+class SyncKeys(msgspec.Struct, frozen=True, tag="keys"):
+    """The sender's versions in buckets that differ."""
+
+    vcluster: str
+    buckets: tuple[int, ...]
+    versions: tuple[tuple[RecordKey, Version], ...]
+
+
+class SyncRecords(msgspec.Struct, frozen=True, tag="records"):
+    """Records the receiver lacks, and keys of those the sender lacks."""
+
+    vcluster: str
+    records: tuple[Record, ...]
+    wanted: tuple[RecordKey, ...] = ()
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign"):
+    """What a host has to know of a container placed on it. `replacing`: unsized requests count
+    as their defaults, since it follows a failure."""
+
+    vcluster: str
+    records: tuple[Record, ...]
+    replacing: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The host does not admit it."""
+
+    vcluster: str
+    id: str
+    generation: Generation
+    filter: str
+    reason: str
+    load: Load
+
+
+class HostStatus(msgspec.Struct, frozen=True, tag="status"):
+    """A status record of a container on the sending host; `remove` asks the keeper to remove
+    it (`--rm`)."""
+
+    vcluster: str
+    record: Record
+    generation: Generation
+    load: Load
+    remove: bool = False
+
+
+class StatusKept(msgspec.Struct, frozen=True, tag="status-kept"):
+    vcluster: str
+    id: str
+    stamp: int
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """Give up every instance of the container up to `generation` (all, with a tombstone).
+    `cancel`: only if the engine does not have it yet; the host arbitrates."""
+
+    vcluster: str
+    id: str
+    generation: Generation
+    tombstone: Record | None = None
+    cancel: bool = False
+
+
+class Released(msgspec.Struct, frozen=True, tag="released"):
+    """The host holds nothing of it and never will up to that generation. `tombstone` tells a
+    keeper that did not know of the removal."""
+
+    vcluster: str
+    id: str
+    generation: Generation
+    tombstone: Record | None = None
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """A container in a host's ledger. `stamp` is the highest of its records there."""
+
+    id: str
+    generation: Generation
+    stamp: int
+    running: bool
+    started: int  # wall clock, ns
+    created: bool  # the engine has it
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """All that a host holds of a vcluster. `booting`: it waits for the answer before it starts
+    anything."""
+
+    vcluster: str
+    held: tuple[Held, ...]
+    load: Load
+    booting: bool = False
+
+
+class Reported(msgspec.Struct, frozen=True, tag="reported"):
+    """The report was read; `superseded` run, or are to run, elsewhere."""
+
+    vcluster: str
+    superseded: tuple[str, ...] = ()
+
+
+class Want(msgspec.Struct, frozen=True, tag="want"):
+    """Send me your records of these containers."""
+
+    vcluster: str
+    ids: tuple[str, ...]
+
+
+class Bundle(msgspec.Struct, frozen=True, tag="bundle"):
+    """A host's records of containers that the keeper did not know."""
+
+    vcluster: str
+    records: tuple[Record, ...]
+
+
+Message = (
+    Hello
+    | Ask
+    | Told
+    | Redirect
+    | Replicate
+    | Replicated
+    | Pull
+    | Pulled
+    | Keeping
+    | SyncDigest
+    | SyncEqual
+    | SyncKeys
+    | SyncRecords
+    | Assign
+    | Refused
+    | HostStatus
+    | StatusKept
+    | Release
+    | Released
+    | Report
+    | Reported
+    | Want
+    | Bundle
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """A message with its sender's clock: a stamp and the wall clock (ns)."""
+
+    stamp: int
+    wall: int
+    body: Message
