@@ -1,0 +1,43 @@
+"""What the native API needs of a node beyond `Service`."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class VclusterStatus(msgspec.Struct, frozen=True):
+    """Who looks after a vcluster, by node name, as this node sees it."""
+
+    name: str
+    id: str
+    keeper: str
+    copies: tuple[str, ...] = ()
+
+
+class StatusReport(msgspec.Struct, frozen=True):
+    """A node and its cloud in short. `risk` and `pending` are lines for people, such as
+    `at risk: one copy only`; both are empty when all is well."""
+
+    ready: bool
+    node: str  # id
+    name: str
+    address: str
+    cloud: str
+    version: str
+    members: dict[str, int]  # state -> how many
+    vclusters: tuple[VclusterStatus, ...] = ()
+    risk: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+class AdminPort(Protocol):
+    """The node's own affairs."""
+
+    def status(self) -> StatusReport:
+        """From memory, without waiting for anybody."""
+        ...
+
+    async def create_token(self, ttl_seconds: int) -> str:
+        """A new secret with which a node may join. Raises Unavailable when it cannot be stored,
+        Forbidden when this node may not sign."""
+        ...
