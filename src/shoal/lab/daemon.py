@@ -78,10 +78,10 @@ def _node_options(places: Places, host: HostSpec) -> list[str]:
 
 def new_token(socket: Path) -> str:
     """A join token from the node behind `socket`."""
-    done = run([*_SHOAL, "token", "create", "-H", f"unix://{socket}"], timeout=30)
+    done = run([*_SHOAL, "token", "create"], extra={"SHOAL_HOST": f"unix://{socket}"})
     token = done.stdout.strip()
     if not token:
-        raise LabError(f"`shoal token create -H unix://{socket}` printed no token")
+        raise LabError(f"the node behind {socket} gave no join token")
     return token
 
 

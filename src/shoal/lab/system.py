@@ -5,7 +5,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shoal.lab.errors import LabError
@@ -38,9 +38,15 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    argv: Sequence[str], *, stdin: str | None = None, check: bool = True, timeout: float = 30.0
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    check: bool = True,
+    timeout: float = 30.0,
+    extra: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool; raises LabError with its first line of complaint when it fails."""
+    """Run a tool, `extra` added to its environment; raises LabError with its first line of
+    complaint when it fails."""
     try:
         done = subprocess.run(
             argv,
@@ -50,7 +56,7 @@ def run(
             text=True,
             timeout=timeout,
             check=False,
-            env=environment(),
+            env=environment() | dict(extra or {}),
         )
     except subprocess.TimeoutExpired:
         raise LabError(f"`{' '.join(argv)}` did not end within {timeout:.0f} s") from None
