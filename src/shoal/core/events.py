@@ -96,9 +96,11 @@ class EngineChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True, tag=True):
-    """All that the engine has, read at connect and every minute; or that it is away."""
+    """All that the engine has, read at connect and every minute; or that it is away. `began`
+    (monotonic ns) is when the reading began: what happened since is newer than it."""
 
     info: EngineInfo
+    began: int = 0
     containers: tuple[EngineContainer, ...] = ()
     images: tuple[ImageInfo, ...] = ()
     capacity: Capacity | None = None

@@ -171,7 +171,8 @@ class Released(msgspec.Struct, frozen=True, tag="released"):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
-    """A container in a host's ledger. `stamp` is the highest of its records there."""
+    """A container in a host's ledger. `stamp` is the highest of its records there, statuses
+    apart."""
 
     id: str
     generation: Generation

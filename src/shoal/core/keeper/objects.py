@@ -51,8 +51,8 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Container(msgspec.Struct):
-    """A container object as its records say. `wished` is the stamp of its wish, `stamp` the
-    highest of all its records."""
+    """A container object as its records say. Stamps: `wished` of its wish, `ordered` the highest
+    of all that its host has to know, `stamp` the highest of all."""
 
     id: str
     spec: ContainerSpec | None = None
@@ -63,6 +63,7 @@ class Container(msgspec.Struct):
     placements: list[Placement] = []
     statuses: dict[str, Status] = {}
     tombstone: Record | None = None
+    ordered: int = 0
     stamp: int = 0
 
     @property
@@ -107,6 +108,8 @@ def read(object_id: str, records: Iterable[Record]) -> Container:
     container = Container(object_id)
     for record in records:
         container.stamp = max(container.stamp, record.stamp)
+        if record.concern != r.STATUS:
+            container.ordered = max(container.ordered, record.stamp)
         _READERS.get(record.concern, _skip)(container, record)
     container.placements.sort(key=lambda placement: placement.generation)
     return container
