@@ -112,8 +112,9 @@ def _container_routes(h: Handlers) -> list[Route]:
     )
     action = ActionRequest
     return [
-        Route("GET", _CONTAINERS, h.list_containers, "Containers", None, ContainerListing,
-              query=shown),
+        Route(
+            "GET", _CONTAINERS, h.list_containers, "Containers", None, ContainerListing, query=shown
+        ),
         Route("GET", _CONTAINER, h.get_container, "One container", None, ContainerView),
         Route("DELETE", _CONTAINER, h.remove_container, "Remove it", None, Done, query=removal),
         Route("GET", _CONTAINER + "/why", h.why_container, "Why it is where it is", None, Why),
@@ -121,7 +122,7 @@ def _container_routes(h: Handlers) -> list[Route]:
         Route("POST", _CONTAINER + "/stop", h.stop_container, "Stop it", action, Done),
         Route("POST", _CONTAINER + "/restart", h.restart_container, "Restart it", action, Done),
         Route("POST", _CONTAINER + "/kill", h.kill_container, "Send it a signal", action, Done),
-    ]  # fmt: skip
+    ]
 
 
 def _event_route(h: Handlers) -> Route:

@@ -42,15 +42,17 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
         "operationId": _name(route),
         "summary": route.summary,
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-              for name in _IN_PATH.findall(route.path)),
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in _IN_PATH.findall(route.path)
+            ),
             *map(_parameter, route.query),
         ],
         "responses": {
             str(route.status): _answer(route, by_type),
             "default": {"description": "An error", "content": _json(by_type[repr(Problem)])},
         },
-    }  # fmt: skip
+    }
     if route.body is not None:
         operation["requestBody"] = {"content": _json(by_type[repr(route.body)])}
     return operation
