@@ -8,9 +8,9 @@ import aiohttp
 
 from shoal.core.effects import EngineCall
 from shoal.core.events import EngineContainer, EngineResult
+from shoal.engine.http import EngineAway, HttpPort, error_text, read_json
 from shoal.engine.images import ImageStore
 from shoal.engine.observe import container_of
-from shoal.engine.socket import EngineAway, SocketPort, error_text, read_json
 from shoal.engine.translate import create_body, engine_words
 from shoal.model.errors import EngineError, ShoalError, Unavailable
 
@@ -25,7 +25,7 @@ _REMOVAL = 30.0
 class Calls:
     """Performs calls at one engine for one node of one cloud."""
 
-    def __init__(self, port: SocketPort, images: ImageStore, *, cloud: str, node: str) -> None:
+    def __init__(self, port: HttpPort, images: ImageStore, *, cloud: str, node: str) -> None:
         self._port = port
         self._images = images
         self._cloud = cloud

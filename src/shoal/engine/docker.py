@@ -10,9 +10,9 @@ from shoal.core.events import EngineChanged, EngineContainer, EngineResult, Engi
 from shoal.engine import names
 from shoal.engine.base import ImagesChanged, PeerPort
 from shoal.engine.calls import Calls
+from shoal.engine.http import HttpPort, read_json, read_lines, socket_port
 from shoal.engine.images import ImageStore
 from shoal.engine.observe import after_event, container_of, from_attributes
-from shoal.engine.socket import SocketPort, read_json, read_lines
 from shoal.engine.times import NANOS
 from shoal.model.errors import EngineError, ShoalError
 from shoal.model.node import EngineInfo
@@ -32,14 +32,14 @@ class DockerEngine:
     def __init__(
         self, socket_url: str, *, cloud: str, node: str, peer: PeerPort | None = None
     ) -> None:
-        self._port = SocketPort(socket_url)
+        self._port = socket_port(socket_url)
         self._cloud = cloud
         self._images = ImageStore(self._port, peer)
         self._calls = Calls(self._port, self._images, cloud=cloud, node=node)
         # Events are asked for from here on, so that none falls between two connections.
         self._heard = time.time_ns()
 
-    def port(self) -> SocketPort:
+    def port(self) -> HttpPort:
         return self._port
 
     async def close(self) -> None:

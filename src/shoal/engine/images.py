@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from shoal.engine.base import PeerPort
-from shoal.engine.socket import SocketPort, error_text, read_json, read_lines
+from shoal.engine.http import HttpPort, error_text, read_json, read_lines
 from shoal.model.errors import EngineError, NotFound, ShoalError, Unavailable
 from shoal.model.ids import short
 from shoal.model.node import ImageInfo
@@ -21,7 +21,7 @@ _CHUNK = 1 << 18
 class ImageStore:
     """Images of the engine behind `port`; fetches missing ones, one transfer an image."""
 
-    def __init__(self, port: SocketPort, peer: PeerPort | None) -> None:
+    def __init__(self, port: HttpPort, peer: PeerPort | None) -> None:
         self._port = port
         self._peer = peer
         self._architectures: dict[str, str] = {}

@@ -1,8 +1,9 @@
-"""HTTP to an engine over its unix socket, with the engine's own API version in the path."""
+"""HTTP to an engine, over its unix socket or whatever reaches it, with the engine's own API
+version in the path."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -69,11 +70,13 @@ class _Feeder:
         self._reader.set_exception(exc)
 
 
-class SocketPort:
-    """EnginePort of the engine behind one unix socket. Connects when first used."""
+class HttpPort:
+    """EnginePort of the engine that connections of `connector` lead to. Connects when first
+    used; `where` names it in errors."""
 
-    def __init__(self, socket: str) -> None:
-        self.path = socket.removeprefix("unix://")
+    def __init__(self, connector: Callable[[], aiohttp.BaseConnector], where: str) -> None:
+        self._connector = connector
+        self._where = where
         self._session: aiohttp.ClientSession | None = None
         self._api_version = ""
 
@@ -139,23 +142,30 @@ class SocketPort:
         self, method: str, path: str, *, timeout: float | None = None, **options: Any
     ) -> aiohttp.ClientResponse:
         if self._session is None:
-            self._session = _new_session(self.path)
+            self._session = _new_session(self._connector())
         try:
             async with asyncio.timeout(timeout or ANSWER_TIMEOUT):
                 return await self._session.request(method, f"http://engine{path}", **options)
         except aiohttp.ClientConnectorError as error:
-            raise EngineAway(f"the container engine at {self.path} is away") from error
+            raise EngineAway(f"{self._where} is away") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unavailable(
-                f"the container engine at {self.path} did not answer {method} {path}"
-            ) from error
+            raise Unavailable(f"{self._where} did not answer {method} {path}") from error
 
 
-def _new_session(path: str) -> aiohttp.ClientSession:
-    # Streams keep their connections, so their number has no limit here; `sock_connect` and the
-    # time to the headers are bounded, the length of a stream is not.
+def socket_port(url: str) -> HttpPort:
+    """EnginePort over a unix socket, given as `unix:///path` or `/path`."""
+    path = url.removeprefix("unix://")
+    return HttpPort(
+        # Streams keep their connections, so their number has no limit here.
+        lambda: aiohttp.UnixConnector(path, limit=0),
+        f"the container engine at {path}",
+    )
+
+
+def _new_session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    # The time to connect and to the headers is bounded, the length of a stream is not.
     return aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(path, limit=0),
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
         read_bufsize=_BUFFER,
         auto_decompress=False,
