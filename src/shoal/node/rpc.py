@@ -19,6 +19,9 @@ from shoal.node.frames import HEADER, MAX_FRAME, FrameGarbage, check_size
 ALPN_RPC = "shoal-rpc"
 ALPN_ENGINE = "shoal-engine"
 
+#: Public method of every node: the CA certificates (PEM) that it trusts.
+AUTHORITIES = "authorities"
+
 
 class Unreachable(Unavailable):
     """The peer did not answer. With `maybe_done` it may have got the request all the same."""
@@ -34,6 +37,10 @@ class ProtocolMismatch(NotSupported):
 
 class ForeignCloud(Forbidden):
     """The peer belongs to another cloud."""
+
+
+class BadAnswer(ShoalError):
+    """The peer's answer is not what the call returns: a bug, or an incompatible version."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -189,6 +196,17 @@ def decode(body: bytes) -> Message:
 def pack(value: object) -> msgspec.Raw:
     """Arguments or a result, ready to be put in a message."""
     return msgspec.Raw(_encoder.encode(value))
+
+
+T = TypeVar("T")
+
+
+def unpack(value: msgspec.Raw, returns: type[T], method: str) -> T:
+    """A result. Raises BadAnswer."""
+    try:
+        return msgspec.msgpack.decode(value, type=returns)
+    except msgspec.DecodeError as error:
+        raise BadAnswer(f"BUG: the answer to `{method}` makes no sense: {error}") from error
 
 
 def hello(cloud: str, node_id: str) -> Hello:
