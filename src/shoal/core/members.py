@@ -14,6 +14,7 @@ SPACE = "members"
 REDIAL_EVERY = 10 * SECOND
 #: Storm brakes (design: storms are braked).
 UNSEEN_GRACE = 60 * SECOND
+FIND_PEERS_WITHIN = 5 * SECOND
 STORM_WINDOW = 10 * SECOND
 STORM_GRACE = 30 * SECOND
 ENGINE_GRACE = 60 * SECOND
@@ -53,6 +54,7 @@ class Members:
         for blob in remembered:
             info = _decode(blob)
             self.peers[info.id] = self._peer(info, "down", seen=False)
+            context.emit(Learned(info))
         self.peers[own.id] = self._peer(own, "up", seen=True)
         self._place()
         context.after(REDIAL_EVERY, "redial")
@@ -70,6 +72,14 @@ class Members:
 
     def others(self) -> list[str]:
         return [node for node in self.present() if node != self._context.node_id]
+
+    def to_be_asked(self) -> list[str]:
+        """Whom a new keeper asks: those present, and soon after the start all remembered ones,
+        of whom membership may not have heard yet."""
+        if self._context.now.mono - self._booted >= FIND_PEERS_WITHIN:
+            return self.others()
+        own = self._context.node_id
+        return [node for node, peer in self.peers.items() if node != own and peer.state != "left"]
 
     def is_present(self, node: str) -> bool:
         peer = self.peers.get(node)

@@ -39,7 +39,6 @@ class Replication:
         self._open: set[int] = set()  # batches that nobody else has confirmed
         self._equal: set[str] = set()
         self.targets: list[str] = []
-        context.after(RESEND_AFTER, "resend", copy.vcluster)
 
     def retarget(self, targets: list[str]) -> None:
         """The copies are these nodes now (without this one)."""
@@ -110,8 +109,7 @@ class Replication:
             self._context.send(node, self._copy.digest())
 
     def resend(self) -> None:
-        """Send again what was not confirmed; runs every RESEND_AFTER."""
-        self._context.after(RESEND_AFTER, "resend", self._copy.vcluster)
+        """Send again what was not confirmed for RESEND_AFTER."""
         now = self._context.now.mono
         for stamp, batch in self._batches.items():
             if now - batch.sent >= RESEND_AFTER:
