@@ -24,6 +24,7 @@ def command(places: Places, host: str) -> list[str]:
         f"--config-file={disk / 'engine.json'}",
         f"--host=unix://{SOCKET}",
         f"--data-root={disk / 'engine'}",
+        "--log-level=warn",
         "--exec-root=/run/docker",
         "--pidfile=/run/docker.pid",
         "--exec-opt=native.cgroupdriver=cgroupfs",

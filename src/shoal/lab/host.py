@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from shoal.lab.links import Links
 from shoal.lab.network import Network
 from shoal.lab.processes import Process
 from shoal.lab.spec import HostSpec, LabSpec, Places
-from shoal.lab.system import await_ready, environment, run, wait_until
+from shoal.lab.system import environment, run, spawn, wait_until
 
 ENGINE_TIMEOUT = 60.0
 DAEMON_TIMEOUT = 60.0
@@ -86,17 +85,8 @@ class Host:
         config.write_bytes(msgspec.json.encode(self._init_config()))
         argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--net"]
         program = [sys.executable, "-I", "-S", str(Path(hostinit.__file__))]
-        process = subprocess.Popen(
-            [*argv, *program, self._places.marker(self.name), str(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            start_new_session=True,
-        )
-        # Whoever started it must collect it, or it stays a zombie as long as we live.
-        threading.Thread(target=process.wait, daemon=True).start()
-        await_ready(process, f"host {self.name}")
+        marker = self._places.marker(self.name)
+        spawn([*argv, *program, marker, str(config)], f"host {self.name}")
 
     def _init_config(self) -> dict[str, object]:
         lines = ["127.0.0.1 localhost", "::1 localhost"]

@@ -273,6 +273,10 @@ class Lab:
             ],
         }
 
+    def logs(self) -> list[Path]:
+        """The logs of engines and daemons, as far as the lab exists."""
+        return sorted(self._places.state.glob("*/*.log"))
+
 
 _Result = TypeVar("_Result")
 

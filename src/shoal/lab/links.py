@@ -1,6 +1,5 @@
 """Bad links: delay, jitter, loss and rate on what a host sends and receives."""
 
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from shoal.lab import processes, relay
 from shoal.lab.errors import LabError
 from shoal.lab.network import Network, port, shaped_port
 from shoal.lab.spec import LabSpec, Places
-from shoal.lab.system import await_ready, environment
+from shoal.lab.system import spawn
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,15 +121,8 @@ class Links:
 
     def _run_relay(self, host: str) -> None:
         program = [sys.executable, "-I", "-S", str(Path(relay.__file__)), self._marker(host)]
-        process = subprocess.Popen(
-            [*self._network.entering(), *program, str(self._file(host))],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            start_new_session=True,
-        )
-        await_ready(process, f"the relay of host {host}'s link")
+        argv = [*self._network.entering(), *program, str(self._file(host))]
+        spawn(argv, f"the relay of host {host}'s link")
 
     def _marker(self, host: str) -> str:
         return f"{self._places.marker(host)}/link"

@@ -4,6 +4,7 @@ import os
 import select
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -68,11 +69,21 @@ def run(
     return done
 
 
-def await_ready(process: subprocess.Popen[bytes], what: str, *, timeout: float = 20.0) -> None:
-    """Wait for the line "ready" from a process of ours, then stop listening to it.
+def spawn(argv: Sequence[str], what: str, *, timeout: float = 20.0) -> None:
+    """Start a process that outlives us, and wait until it prints "ready".
 
     Raises LabError with what it said instead.
     """
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        start_new_session=True,
+    )
+    # Whoever starts a process must collect it, or it stays a zombie as long as we live.
+    threading.Thread(target=process.wait, daemon=True).start()
     assert process.stdout is not None
     with process.stdout as output:
         readable, _, _ = select.select([output], [], [], timeout)
