@@ -93,7 +93,7 @@ class Client:
 
     def lines(self, method: str, path: str, *, query: Query | None = None) -> Iterator[Any]:
         """The JSON values of a stream with one on each line, for as long as it lasts."""
-        with self.open(method, path, query=query, timeout=None) as response:
+        with self.open(method, path, query=query, endless=True) as response:
             for line in response:
                 if line.strip():
                     yield json.loads(line)
@@ -107,11 +107,18 @@ class Client:
         query: Query | None = None,
         body: Any = None,
         timeout: float | None = TIMEOUT_SECONDS,
+        endless: bool = False,
     ) -> Iterator[http.client.HTTPResponse]:
-        """A successful response whose body is still to be read."""
+        """A successful response whose body is still to be read. `timeout` (seconds) bounds every
+        wait for bytes; with `endless` only that for the header."""
         connection = _Connection(self.path, timeout)
         try:
-            yield self._exchange(connection, method, path, query, body)
+            self._connect(connection)
+            raw = connection.sock  # the connection gives it up to a response that ends with it
+            response = _exchange(connection, method, path, query, body)
+            if endless:
+                raw.settimeout(None)
+            yield response
         except TimeoutError:
             text = f"no answer from unix://{self.path} within {timeout or CONNECT_SECONDS:.0f} s"
             raise Unavailable(f"{text}: try again, or name another node with -H") from None
@@ -119,21 +126,6 @@ class Client:
             raise Unavailable(f"unix://{self.path} broke off: {error or 'no answer'}") from None
         finally:
             connection.close()
-
-    def _exchange(
-        self, connection: _Connection, method: str, path: str, query: Query | None, body: Any
-    ) -> http.client.HTTPResponse:
-        self._connect(connection)
-        connection.request(
-            method,
-            path + _query_text(query),
-            body=None if body is None else json.dumps(body),
-            headers={"Content-Type": "application/json"} if body is not None else {},
-        )
-        response = connection.getresponse()
-        if response.status >= 400:
-            raise _refusal(response)
-        return response
 
     def _connect(self, connection: _Connection) -> None:
         try:
@@ -151,10 +143,7 @@ class Client:
         try:
             self._connect(connection)
             headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
-            connection.request("POST", path + _query_text(query), headers=headers)
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise _refusal(response)
+            response = _exchange(connection, "POST", path, query, None, headers)
             if response.status != 101:
                 raise Unavailable(f"unix://{self.path} answered {response.status} to an upgrade")
         except BaseException:
@@ -186,6 +175,24 @@ class Stream:
     def close(self) -> None:
         self._reader.close()
         self._connection.close()
+
+
+def _exchange(
+    connection: _Connection,
+    method: str,
+    path: str,
+    query: Query | None,
+    body: Any,
+    headers: Mapping[str, str] | None = None,
+) -> http.client.HTTPResponse:
+    """Raises the ShoalError that was answered."""
+    data = None if body is None else json.dumps(body)
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    connection.request(method, path + _query_text(query), data, {**kind, **(headers or {})})
+    response = connection.getresponse()
+    if response.status >= 400:
+        raise _refusal(response)
+    return response
 
 
 def nobody(path: str) -> Unavailable:

@@ -21,8 +21,8 @@ _ANSWER_SECONDS = 2.0
 
 def start_detached(options: NodeOptions, serve: Callable[[], None]) -> int:
     """Run `serve` in a process of its own with its output in the log; returns its pid once the
-    node is ready. Raises Conflict when there is one already, Unavailable with the last line of the log if it ends or takes too long,
-    and leaves no process behind then."""
+    node is ready. Raises Conflict when there is one already, Unavailable with the last line of
+    the log if it ends or takes too long, and leaves no process behind then."""
     if is_listening(options.native_socket):
         raise Conflict(f"a node runs here already: unix://{options.native_socket}")
     log = _open_log(options)
