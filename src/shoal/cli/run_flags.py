@@ -176,8 +176,8 @@ def _swap(text: str) -> int:
 def _rights(flags: RunFlags) -> Body:
     return {
         "Privileged": flags.privileged,
-        "CapAdd": list(flags.cap_add),
-        "CapDrop": list(flags.cap_drop),
+        "CapAdd": [values.capability(text) for text in flags.cap_add],
+        "CapDrop": [values.capability(text) for text in flags.cap_drop],
         "SecurityOpt": list(flags.security_opt),
         "GroupAdd": list(flags.group_add),
         "Devices": [values.device(text) for text in flags.device],

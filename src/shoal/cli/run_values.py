@@ -226,6 +226,12 @@ def device(text: str) -> Body:
     return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": mode}
 
 
+def capability(text: str) -> str:
+    """`CAP_NET_ADMIN` of `net_admin`; ALL is no capability of its own."""
+    name = text.strip().upper()
+    return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
+
+
 def ulimit(text: str) -> Body:
     """One of Ulimits from `--ulimit NAME=SOFT[:HARD]`."""
     name, _, limits = text.partition("=")
