@@ -45,6 +45,7 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     stays_because: str = ""  # why not, in words for `shoal ps`
     auto_remove: bool = False
     created: int = 0  # wall clock, ns
+    command: tuple[str, ...] = ()  # what runs: entrypoint and arguments, the image's included
 
 
 class PortBinding(msgspec.Struct, frozen=True, array_like=True):

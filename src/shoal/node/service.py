@@ -96,6 +96,11 @@ class Service(Protocol):
         """Container events of all nodes from now on, in order per container."""
         ...
 
-    async def wait(self, vcluster: str, ref: str, condition: WaitCondition) -> WaitOutcome:
-        """Wait, without limit, across moves and lost keepers. Raises NotFound at once."""
+    async def wait(
+        self, vcluster: str, ref: str, condition: WaitCondition, *, exits: int | None = None
+    ) -> WaitOutcome:
+        """Wait, without limit, across moves and lost keepers. `exits` is how often the container
+        had ended when the waiter looked, so that none is missed before the call arrives; with
+        it, a container that has been removed since still has its outcome. Raises NotFound at
+        once."""
         ...
