@@ -2,18 +2,25 @@
 
 A pool holds the nodes that pass the static filters of one key. They stand on *shelves* by size
 and scarcer resource, and in *rows* by how full they are. A search walks each shelf from the best
-row on and stops as soon as it has a few nodes with room; every row knows at least how much its
-roomiest node has free, so rows that cannot help are skipped, and an impossible request is
-refused without looking at every node. Changes reach a pool when it is next used.
+row on and stops as soon as it has a few nodes with room. Every row knows an upper bound of what
+its roomiest node has free, so rows that cannot help are skipped and an impossible request is
+usually refused without looking at a node. In a long row only some nodes are looked at, from a
+place that depends on the container; a second, thorough walk follows if that found nobody.
+Changes reach a pool when it is next used.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
+from typing import Final
 
 from shoal.core.placement.request import PlacementRequest, StaticKey
 from shoal.core.placement.state import LEVELS, NodeState
 
 Test = Callable[[NodeState], bool]
+
+#: Nodes looked at in a row for every one that is wanted. More finds fuller nodes where few of a
+#: row have room, and costs time in a nearly full cluster.
+_LOOKS: Final = 6
 
 
 class _Row:
@@ -72,12 +79,12 @@ class Search:
             return False
         return self.test is None or self.test(state)
 
-    def in_row(self, row: _Row, wanted: int) -> list[NodeState]:
-        """Up to `wanted` nodes with room, beginning at a place that depends on the seed."""
+    def in_row(self, row: _Row, wanted: int, looks: int) -> list[NodeState]:
+        """Up to `wanted` nodes with room among `looks` nodes from where the seed says."""
         nodes, cpu, memory, test = row.nodes, self.cpu, self.memory, self.test
         start = self.seed % len(nodes)
         found = []
-        for position in chain(range(start, len(nodes)), range(start)):
+        for position in islice(chain(range(start, len(nodes)), range(start)), looks):
             state = nodes[position]
             if state.free_cpu < cpu or state.free_memory < memory:
                 continue
@@ -139,23 +146,28 @@ class Pool:
     def find(self, search: Search, per_shelf: int) -> list[NodeState]:
         """Up to `per_shelf` nodes with room of every shelf, from the best rows; empty only if no
         member has room."""
+        looks = per_shelf * _LOOKS
+        found = self._walk(search, per_shelf, looks)
+        return found or self._walk(search, per_shelf, len(self))
+
+    def _walk(self, search: Search, per_shelf: int, looks: int) -> list[NodeState]:
         found: list[NodeState] = []
         for shelf in self._shelves.values():
-            found += self._find_on(shelf, search, per_shelf)
+            found += self._find_on(shelf, search, per_shelf, looks)
         return found
 
-    def _find_on(self, shelf: _Shelf, search: Search, wanted: int) -> list[NodeState]:
+    def _find_on(self, shelf: _Shelf, search: Search, wanted: int, looks: int) -> list[NodeState]:
         found: list[NodeState] = []
         for level in shelf.levels(fullest_first=search.fullest_first):
             row = shelf.rows[level]
             if row.most_cpu < search.cpu or row.most_memory < search.memory:
                 continue
-            here = search.in_row(row, wanted - len(found))
+            here = search.in_row(row, wanted - len(found), looks)
             if here:
                 found += here
                 if len(found) >= wanted:
                     break
-            else:
+            elif looks >= len(row.nodes):
                 row.tighten()
         return found
 
