@@ -73,6 +73,7 @@ class Status(msgspec.Struct, frozen=True):
     exits: int = 0  # how often it has ended under this id, so that a waiter misses none
     done: int = 0  # stamp of the last wish (start, stop, ...) carried out or failed at
     error_status: int = 0  # HTTP status if that wish failed; `error` says why
+    engine_name: str = ""  # under which its host's engine has it; never leaves the node's API
 
 
 class ContainerView(msgspec.Struct, frozen=True):

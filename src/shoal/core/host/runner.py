@@ -255,6 +255,7 @@ class Runner:
             ports=found.ports or status.ports,
             addresses=found.addresses,
             exits=status.exits + new_end,
+            engine_name=found.name,
         )
 
     def changed(self, entry: Entry, event: EngineChanged) -> None:

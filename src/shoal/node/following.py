@@ -1,0 +1,105 @@
+"""Container events: this node's own for its subscribers, and those of all nodes as one stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+
+import msgspec
+
+from shoal.core.effects import Happened
+from shoal.model.errors import ShoalError
+from shoal.model.ids import Generation
+from shoal.node.rpc import CallContext
+from shoal.node.transport import Transport
+
+EVENTS = "events"
+_BUFFER = 4_096
+_LOOK_AGAIN = 0.5  # seconds between looks at the member list
+
+
+class EventsLost(ShoalError):
+    """The subscriber was slower than the events."""
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """What a peer asks for."""
+
+    vcluster: str
+
+
+class EventHub:
+    """This node's events, handed to its subscribers."""
+
+    def __init__(self) -> None:
+        self._queues: set[asyncio.Queue[Happened | None]] = set()
+
+    def publish(self, event: Happened) -> None:
+        for queue in list(self._queues):
+            try:
+                queue.put_nowait(event)
+            except asyncio.QueueFull:
+                self._queues.discard(queue)
+                queue.get_nowait()
+                queue.put_nowait(None)
+
+    async def subscribe(self, vcluster: str) -> AsyncIterator[Happened]:
+        """From now on. Raises EventsLost for a subscriber that falls behind."""
+        queue: asyncio.Queue[Happened | None] = asyncio.Queue(_BUFFER)
+        self._queues.add(queue)
+        try:
+            while (event := await queue.get()) is not None:
+                if event.vcluster == vcluster:
+                    yield event
+            raise EventsLost(f"more than {_BUFFER} events behind: start over")
+        finally:
+            self._queues.discard(queue)
+
+    async def serve(self, context: CallContext, wanted: Subscription) -> AsyncIterator[Happened]:
+        """The method that peers call."""
+        async with aclosing(self.subscribe(wanted.vcluster)) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
+
+
+class Merge:
+    """All nodes' events of a vcluster. Nothing of an older placement follows a newer one's."""
+
+    def __init__(self, transport: Transport, present: Callable[[], list[str]]) -> None:
+        self._transport = transport
+        self._present = present
+
+    async def follow(self, vcluster: str) -> AsyncIterator[Happened]:
+        queue: asyncio.Queue[Happened] = asyncio.Queue(_BUFFER)
+        tasks: dict[str, asyncio.Task[None]] = {}
+        newest: dict[str, Generation] = {}
+        try:
+            while True:
+                self._attend(vcluster, queue, tasks)
+                try:
+                    event = await asyncio.wait_for(queue.get(), _LOOK_AGAIN)
+                except TimeoutError:
+                    continue
+                if event.generation >= newest.get(event.id, event.generation):
+                    newest[event.id] = event.generation
+                    yield event
+        finally:
+            for task in tasks.values():
+                task.cancel()
+
+    def _attend(
+        self, vcluster: str, queue: asyncio.Queue[Happened], tasks: dict[str, asyncio.Task[None]]
+    ) -> None:
+        present = self._present()
+        for node in present:
+            task = tasks.get(node)
+            if task is None or task.done():
+                tasks[node] = asyncio.create_task(self._listen(node, vcluster, queue))
+        for node in [node for node in tasks if node not in present]:
+            tasks.pop(node).cancel()
+
+    async def _listen(self, node: str, vcluster: str, queue: asyncio.Queue[Happened]) -> None:
+        with suppress(ShoalError):
+            stream = self._transport.stream(node, EVENTS, Subscription(vcluster), yields=Happened)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    await queue.put(event)
