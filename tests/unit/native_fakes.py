@@ -182,7 +182,9 @@ class FakeService:
     async def refresh(self, node_id: str) -> None:
         raise NotImplementedError
 
-    async def wait(self, vcluster: str, ref: str, condition: WaitCondition) -> WaitOutcome:
+    async def wait(
+        self, vcluster: str, ref: str, condition: WaitCondition, *, exits: int | None = None
+    ) -> WaitOutcome:
         raise NotImplementedError
 
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import termios
 import threading
 import tty
@@ -15,6 +14,7 @@ from shoal.cli.client import Client, Stream, segment
 from shoal.cli.streams import copy_output
 from shoal.model.errors import ShoalError
 
+STDIN = 0
 #: Ctrl-P Ctrl-Q: the node lets go of the terminal, the container runs on.
 DETACH_KEYS = b"\x10\x11"
 _PROXIED = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
@@ -51,7 +51,7 @@ class Attached:
 
     def _copy_input(self) -> None:
         with contextlib.suppress(OSError):
-            while data := os.read(sys.stdin.fileno(), 65536):
+            while data := os.read(STDIN, 65536):
                 if self._terminal and DETACH_KEYS in self._last_byte + data:
                     self.detached = True
                 self._last_byte = data[-1:]
@@ -64,7 +64,7 @@ class Attached:
         if not (self._terminal and self._stdin):
             yield
             return
-        descriptor = sys.stdin.fileno()
+        descriptor = STDIN
         before = termios.tcgetattr(descriptor)
         tty.setraw(descriptor)
         try:

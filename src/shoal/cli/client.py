@@ -158,13 +158,14 @@ class Stream:
 
     def __init__(self, connection: socket.socket, response: http.client.HTTPResponse) -> None:
         self._connection = connection
-        # The reader that parsed the header may hold the stream's first bytes already.
-        self._reader = response.fp
+        # The reader that parsed the header may hold the stream's first bytes already; it lives
+        # as long as the response.
+        self._response = response
         self.content_type = response.headers.get_content_type()
 
     def read(self) -> bytes:
         """What has come, b"" at the end."""
-        return self._reader.read1(65536)
+        return self._response.fp.read1(65536)
 
     def write(self, data: bytes) -> None:
         self._connection.sendall(data)
@@ -173,7 +174,7 @@ class Stream:
         self._connection.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self._reader.close()
+        self._response.close()
         self._connection.close()
 
 

@@ -7,11 +7,10 @@ import click
 import shoal
 from shoal.cli.client import Client, segment
 from shoal.cli.containers import pass_target
-from shoal.cli.tables import cpu_words, print_json, print_table, size_words
+from shoal.cli.tables import cpu_words, print_json, print_table, short_id, size_words
 from shoal.cli.target import Target, asks_node
 from shoal.cli.times import Span
 from shoal.model.errors import ShoalError
-from shoal.model.ids import short
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
@@ -29,7 +28,7 @@ def status(target: Target, as_json: bool) -> None:
     members = ", ".join(f"{count} {state}" for state, count in report["members"].items() if count)
     ready = "" if report["ready"] else ", not ready yet"
     lines = [
-        ("node", f"{report['name']} ({short(report['node'])}) at {report['address']}{ready}"),
+        ("node", f"{report['name']} ({short_id(report['node'])}) at {report['address']}{ready}"),
         ("cloud", report["cloud"]),
         ("version", report["version"]),
         ("nodes", members),
@@ -64,7 +63,7 @@ def list_nodes(target: Target, quiet: bool, as_json: bool) -> None:
         print_json(found)
     elif quiet:
         for each in found:
-            click.echo(short(each["id"]))
+            click.echo(short_id(each["id"]))
     else:
         head = ("NODE", "ID", "STATE", "SITE", "ADDRESS", "ENGINE", "CPU", "MEMORY", "CONTAINERS")
         print_table(head, map(_node_row, found))
@@ -75,7 +74,7 @@ def _node_row(each: dict[str, Any]) -> tuple[str, ...]:
     address = f"[{each['address']}]" if ":" in each["address"] else each["address"]
     return (
         each["name"] + (" *" if each["here"] else ""),
-        short(each["id"]),
+        short_id(each["id"]),
         each["state"],
         each["site"],
         f"{address}:{each['port']}",

@@ -6,10 +6,9 @@ from typing import Any
 import click
 
 from shoal.cli.client import TIMEOUT_SECONDS, Query, segment
-from shoal.cli.tables import print_json, print_table, warn
+from shoal.cli.tables import print_json, print_table, short_id, warn
 from shoal.cli.target import Target, asks_node
 from shoal.model.errors import NotFound, ShoalError
-from shoal.model.ids import short
 
 _STOP_SECONDS = 10
 
@@ -51,7 +50,7 @@ def ps(
         print_json(found)
     elif quiet:
         for each in found:
-            click.echo(each["id"] if no_trunc else short(each["id"]))
+            click.echo(each["id"] if no_trunc else short_id(each["id"]))
     else:
         _print_containers(found, in_full=no_trunc)
     _warn_of_gaps(listing)
@@ -67,11 +66,11 @@ def _print_containers(found: list[dict[str, Any]], *, in_full: bool) -> None:
 
 
 def _row(each: dict[str, Any], *, in_full: bool) -> list[str]:
-    identifier = each["id"] if in_full else short(each["id"])
+    identifier = each["id"] if in_full else short_id(each["id"])
     ports = ", ".join(map(_port_words, each["ports"]))
     image = each["image"]
     if image.startswith("sha256:") and not in_full:
-        image = short(image.removeprefix("sha256:"))
+        image = short_id(image.removeprefix("sha256:"))
     return [identifier, image, each["status"], ports, each["name"], each["node"]]
 
 

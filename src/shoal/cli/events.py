@@ -8,9 +8,9 @@ import click
 
 from shoal.cli.client import Query, segment
 from shoal.cli.containers import pass_target
+from shoal.cli.tables import short_id
 from shoal.cli.target import Target, asks_node
 from shoal.cli.times import Point
-from shoal.model.ids import short
 
 
 @click.command()
@@ -37,5 +37,5 @@ def _words(event: dict[str, Any]) -> str:
     time = at.isoformat(timespec="milliseconds")
     return (
         f"{time} {event['host']} container {event['action']} {event['name']} "
-        f"{short(event['id'])} ({details})"
+        f"{short_id(event['id'])} ({details})"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shoal.cli.attach import Attached, console_size
+from shoal.cli.attach import STDIN, Attached, console_size
 from shoal.cli.client import Client, Query, segment
 from shoal.cli.containers import pass_target
 from shoal.cli.run_flags import Around, Body, RunFlags, create_body
@@ -45,7 +45,7 @@ def run(target: Target, /, **given: Any) -> None:
 
 def _run(target: Target, flags: RunFlags) -> int:
     interactive = flags.tty and flags.interactive and not flags.detach
-    if interactive and not sys.stdin.isatty():
+    if interactive and not os.isatty(STDIN):
         raise BadRequest("the input device is not a TTY")
     console = console_size() if flags.tty and sys.stdout.isatty() else (0, 0)
     around = Around(here=os.getcwd(), environment=os.environ, console=console)

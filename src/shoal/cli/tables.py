@@ -24,6 +24,11 @@ def warn(text: str) -> None:
     click.echo(f"shoal: {text}", err=True)
 
 
+def short_id(identifier: str) -> str:
+    """The 12 digits that Docker prints. (shoal.model.ids has the same, but takes long to load.)"""
+    return identifier[:12]
+
+
 def size_words(size: int) -> str:
     """Bytes as `512MiB`, `1.5GiB`."""
     value = float(size)
