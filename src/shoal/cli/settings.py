@@ -27,8 +27,8 @@ def load_options(flags: Fields, *, config: str = "", again: bool = False) -> Nod
     if again and isinstance(state_dir or options["state-dir"], str):
         options = _merge(options, _stored(state_dir or options["state-dir"]))
     options = _merge(options, fields)
-    _convert(options, file)
-    return _convert(_merge(options, flags), "options")
+    _convert(options, f"{file}: ")
+    return _convert(_merge(options, flags), "--")
 
 
 def default_directories() -> tuple[str, str]:
@@ -94,16 +94,16 @@ def _merge(below: Fields, above: Fields) -> Fields:
     return merged
 
 
-def _convert(fields: Fields, source: str) -> NodeOptions:
+def _convert(fields: Fields, before: str) -> NodeOptions:
     try:
         return msgspec.convert(fields, NodeOptions)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"{source}: {_locate(str(error))}") from None
+        raise BadRequest(before + _locate(str(error))) from None
 
 
 def _locate(text: str) -> str:
     """`Expected int, got str - at $.port` with the field first: `port: expected int, got str`."""
     message, _, path = text.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
-    message = message.replace("`", "")
-    return f"{field}: {message[0].lower()}{message[1:]}" if field else message
+    message = message[0].lower() + message[1:]
+    return f"{field}: {message.replace('`', '')}" if field else message
