@@ -96,6 +96,25 @@ def test_nodes_see_each_other_with_address_and_metadata() -> None:
     run(main())
 
 
+def test_nodes_see_each_other_over_ipv6_and_behind_wildcards() -> None:
+    async def main() -> None:
+        key = new_gossip_key()
+        a = Member("a", key, bind=Endpoint("::1", 0))
+        b = Member("b", key, bind=Endpoint("::", 0), advertise=Endpoint("::1", 0))
+        await a.start()
+        await b.start([a])
+        try:
+            await until(lambda: a.sees(MemberUp, b) and b.sees(MemberUp, a))
+            (up,) = a.told
+            assert isinstance(up, MemberUp)
+            assert (up.address, up.port) == ("::1", b.membership.endpoint.port)
+        finally:
+            await a.stop()
+            await b.stop()
+
+    run(main())
+
+
 def test_a_silent_death_is_suspected_and_then_known_in_seconds() -> None:
     async def main() -> None:
         async with members("a", "b", "c", "d") as (a, b, c, d):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from shoal.model.errors import (
     Forbidden,
     NotSupported,
     ShoalError,
+    TooLarge,
     Unavailable,
 )
 from shoal.node.certificates import fingerprint
@@ -459,3 +461,42 @@ def test_endpoints_read_and_write_addresses() -> None:
     for wrong in ("host", ":7440", "host:", "host:99999", "host:x"):
         with pytest.raises(ValueError, match="is no address"):
             Endpoint.parse(wrong)
+
+
+def test_calls_that_wait_for_a_dial_fail_when_the_way_is_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with cloud_of(tmp_path, 1) as (a,):
+            with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, says nothing
+                b = "b" * 64
+                a.transport.set_peer(b, "127.0.0.1", silent.getsockname()[1])
+                call = asyncio.create_task(
+                    a.transport.call(b, "add", Sum(1, 2), returns=int, timeout=30)
+                )
+                await until(lambda: a.transport.stats.dials == 1)
+                a.transport.disconnect(b)
+                with pytest.raises(Unreachable, match="was closed"):
+                    await call
+                with pytest.raises(Unreachable, match="in time"):
+                    await a.transport.call(b, "add", Sum(1, 2), returns=int, timeout=0.2)
+
+    run(main())
+
+
+def test_calls_and_answers_over_the_limit_are_errors(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with cloud_of(tmp_path) as (a, b):
+
+            async def much(context: CallContext, args: int) -> bytes:
+                return bytes(args)
+
+            b.methods.unary("much", much, takes=int)
+            b.methods.unary("add", add, takes=Sum)
+            with pytest.raises(TooLarge, match="the call `add` is too large"):
+                await a.transport.call(b.id, "add", bytes(17 << 20), returns=int)
+            with pytest.raises(TooLarge, match="the answer is too large"):
+                await a.transport.call(b.id, "much", 17 << 20, returns=bytes)
+            assert len(await a.transport.call(b.id, "much", 15 << 20, returns=bytes)) == 15 << 20
+            a.transport.notify(b.id, bytes(17 << 20))
+            assert a.transport.stats.dropped == 1
+
+    run(main())

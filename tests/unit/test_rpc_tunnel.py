@@ -177,3 +177,16 @@ def test_removed_nodes_get_no_tunnel(tmp_path: Path) -> None:
                 await session.get("http://engine/hello")
 
     run(main())
+
+
+def test_forgotten_nodes_lose_their_tunnels(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with _session(tmp_path) as (session, a, b):
+            response = await session.get("http://engine/big")
+            await response.content.readexactly(1)
+            b.transport.forget_peer(a.id)
+            with pytest.raises(aiohttp.ClientError):
+                await response.content.read()
+            response.close()
+
+    run(main())

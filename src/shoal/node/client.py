@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shoal.model.errors import revive
+from shoal.model.errors import TooLarge, revive
 from shoal.node.certificates import server_name
 from shoal.node.connection import MessageProtocol, certified_node
-from shoal.node.frames import MAX_FRAME
+from shoal.node.frames import MAX_FRAME, FrameTooLarge
 from shoal.node.rpc import (
     Cancel,
     Credit,
@@ -87,6 +87,8 @@ class ClientConnection(MessageProtocol):
                 self._post(Request(number, method, budget, self._hello.cloud, scope, args))
                 sent = True
                 return await answer
+        except FrameTooLarge as error:
+            raise TooLarge(f"the call `{method}` is too large: {error}") from error
         except TimeoutError:
             raise Unreachable(
                 f"{self.label} did not answer `{method}` in time", maybe_done=sent

@@ -4,6 +4,7 @@ event loop causes no false death.
 kinship binds UDP and TCP on one port number, hence not the one of RPC.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 
 import kinship
@@ -26,6 +27,7 @@ from shoal.node.rpc import Endpoint
 
 log = structlog.get_logger("shoal.membership")
 
+_JOIN = 10.0  # seconds for one of the seeds to answer
 _LEAVE = 2.0  # seconds for the news of leaving to spread
 _THERE = (kinship.State.ALIVE, kinship.State.SUSPECT)
 
@@ -93,8 +95,9 @@ class KinshipMembership:
 
     async def join(self, seeds: Iterable[Endpoint]) -> int:
         try:
-            return await self._running.join([str(seed) for seed in seeds])
-        except kinship.JoinError as error:
+            async with asyncio.timeout(_JOIN):
+                return await self._running.join([str(seed) for seed in seeds])
+        except (kinship.JoinError, TimeoutError) as error:
             log.info("no seed answered", error=str(error))
             return 0
 

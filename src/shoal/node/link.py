@@ -8,6 +8,7 @@ import msgspec
 
 from shoal.model.errors import ShoalError
 from shoal.node.client import ClientConnection
+from shoal.node.frames import MAX_FRAME
 from shoal.node.rpc import Endpoint, Scope, Unreachable
 
 
@@ -30,6 +31,9 @@ class LinkStats(msgspec.Struct):
     dials: int = 0
     failures: int = 0  # of dials
 
+
+#: Bytes in one notification: a frame less what surrounds the payload.
+_LARGEST = MAX_FRAME - 64
 
 Dial = Callable[[Callable[[], None]], Awaitable[ClientConnection]]
 
@@ -55,8 +59,9 @@ class Link:
     # -- notifications --------------------------------------------------------------------------
 
     def notify(self, payload: bytes) -> None:
-        """Send when possible; the oldest waiting ones are dropped when too much waits."""
-        if self._closed:
+        """Send when possible; the oldest waiting ones are dropped when too much waits, and one
+        that no frame can hold."""
+        if self._closed or len(payload) > _LARGEST:
             self._stats.dropped += 1
             return
         self._queue.append(payload)
@@ -121,8 +126,14 @@ class Link:
         # Calls dial at once, also in the pause after a failure: their callers wait for them.
         if self._connection is not None and self._connection.open:
             return self._connection
-        # Shielded: one caller's timeout must not end the dial that others wait for.
-        return await asyncio.shield(self._start_dial())
+        dialling = self._start_dial()
+        try:
+            # Shielded: one caller's timeout must not end the dial that others wait for.
+            return await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            if not dialling.cancelled():
+                raise  # it is the caller who was cancelled
+            raise Unreachable(f"the way to {self.endpoint} was closed") from None
 
     def _start_dial(self) -> asyncio.Task[ClientConnection]:
         if self._dialling is None:
@@ -144,7 +155,8 @@ class Link:
             self._loop.call_soon(self._pump)
             return self._connection
         finally:
-            self._dialling = None
+            if self._dialling is asyncio.current_task():
+                self._dialling = None
 
     def _failed(self) -> None:
         limits = self._limits

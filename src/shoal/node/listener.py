@@ -31,7 +31,8 @@ class Listener:
         self._protocol = protocol
         self._handshake = handshake
         self._limit = connections
-        self._open = 0
+        self._shaking = 0
+        self._gates: set[_Gate] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -51,13 +52,20 @@ class Listener:
         return Endpoint(host, port)
 
     async def stop(self) -> None:
-        """Stop listening and drop unfinished handshakes; open connections are the owner's."""
+        """Stop listening and break all connections."""
         tasks = [*self._handshakes, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._socket is not None:
             self._socket.close()
+        self.drop(lambda _: True)
+
+    def drop(self, chosen: Callable[[asyncio.Transport], bool]) -> None:
+        """Break the connections that are `chosen`."""
+        for gate in list(self._gates):
+            if chosen(gate.transport):
+                gate.transport.abort()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -68,51 +76,50 @@ class Listener:
                 log.warning("cannot accept a connection", error=str(error))
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            if self._open >= self._limit:
+            if self._shaking + len(self._gates) >= self._limit:
                 accepted.close()
                 continue
-            self._open += 1
+            self._shaking += 1
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = loop.create_task(self._welcome(accepted))
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
 
     async def _welcome(self, accepted: socket.socket) -> None:
-        gate = _Gate(self._protocol, self._release)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: gate, accepted, ssl=self._context, ssl_handshake_timeout=self._handshake
+                lambda: _Gate(self._protocol, self._gates),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=self._handshake,
             )
         except (OSError, ssl.SSLError, TimeoutError) as error:
             log.info("a peer failed the TLS handshake", error=str(error))
+            accepted.close()
         finally:
-            if not gate.reached:
-                self._release()
-                accepted.close()
-
-    def _release(self) -> None:
-        self._open -= 1
+            self._shaking -= 1
 
 
 class _Gate(asyncio.Protocol):
-    """Hands the connection to its real protocol and counts it until it is lost."""
+    """Hands the connection to its real protocol; in `gates` from TLS to the loss."""
+
+    transport: asyncio.Transport
 
     def __init__(
         self,
         choose: Callable[[asyncio.Transport], asyncio.Protocol | None],
-        release: Callable[[], None],
+        gates: "set[_Gate]",
     ) -> None:
         self._choose = choose
-        self._release = release
+        self._gates = gates
         self._inner: asyncio.Protocol = asyncio.Protocol()
-        self.reached = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.reached = True
-        accepted = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
-        inner = self._choose(accepted)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._gates.add(self)
+        inner = self._choose(self.transport)
         if inner is None:
-            accepted.abort()
+            self.transport.abort()
             return
         self._inner = inner
         self.data_received = inner.data_received  # type: ignore[method-assign]
@@ -131,6 +138,5 @@ class _Gate(asyncio.Protocol):
         self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.reached:
-            self._release()
-            self._inner.connection_lost(exc)
+        self._gates.discard(self)
+        self._inner.connection_lost(exc)

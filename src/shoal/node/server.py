@@ -166,7 +166,7 @@ class ServerConnection(MessageProtocol):
         except ShoalError as error:
             self.send(Failure(number, error.status, error.text))
             return
-        if request.window:
+        if request.window > 0:
             self._windows[number] = asyncio.Semaphore(request.window)
         self._tasks[number] = self._loop.create_task(self._serve(request, method))
 
@@ -176,7 +176,7 @@ class ServerConnection(MessageProtocol):
             raise ForeignCloud(f"the call is meant for cloud {request.cloud}")
         if len(self._tasks) >= limits.requests:
             raise Unavailable(f"over {limits.requests} calls are under way: try again")
-        if request.window and len(self._windows) >= limits.streams:
+        if request.window > 0 and len(self._windows) >= limits.streams:
             raise Unavailable(f"over {limits.streams} streams are open: close some")
         stream = request.window > 0
         return self._service.methods.find(
@@ -202,7 +202,7 @@ class ServerConnection(MessageProtocol):
     async def _answer(self, request: Request, method: Method[Any]) -> Message:
         number = request.number
         try:
-            if request.window:
+            if request.window > 0:
                 await self._stream(request, method)
                 return End(number)
             context = self._context(request)

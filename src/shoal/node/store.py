@@ -174,7 +174,7 @@ class SqliteStore:
             for commit in batch:
                 _apply(database, commit.writes)
             database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, the writer must live to tell it
             failed = self._error(error)
             self._failure, self._failed_epoch = failed.text, batch[-1].epoch
             log.error("a write failed", error=failed.text)

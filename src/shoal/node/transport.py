@@ -107,8 +107,6 @@ class Transport:
             link.close()
         if self._listener is not None:
             await self._listener.stop()
-        for connection in list(self._serving):
-            connection.abort()
 
     def add_authority(self, certificate: str) -> None:
         """Trust one more CA certificate (PEM) from now on."""
@@ -125,12 +123,12 @@ class Transport:
             self._links.pop(node_id).close()
 
     def forget_peer(self, node_id: str) -> None:
-        """Drop a node's address, its connections included."""
+        """Drop a node's address and break all its connections, tunnels included."""
         self._peers.pop(node_id, None)
         if node_id in self._links:
             self._links.pop(node_id).close()
-        for connection in [c for c in self._serving if c.peer == node_id]:
-            connection.abort()
+        if self._listener is not None:
+            self._listener.drop(lambda peer: certified_node(peer) == node_id)
 
     def disconnect(self, node_id: str) -> None:
         """Break our connection to a node held for dead, so that calls to it fail at once."""
