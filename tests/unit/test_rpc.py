@@ -35,7 +35,7 @@ from shoal.node.rpc import (
 from shoal.node.server import ServerLimits
 from shoal.node.strangers import call_as_stranger, fetch_authority
 
-QUICK = LinkLimits(dial=1.0, ping_after=0.1, dead_after=0.5, idle=60.0)
+QUICK = LinkLimits(dial=10.0, ping_after=0.1, dead_after=0.5, idle=60.0)
 
 
 class Sum(msgspec.Struct):
@@ -415,7 +415,7 @@ def test_a_peer_that_talks_rubbish_is_dropped(tmp_path: Path) -> None:
 
 def test_connections_over_the_limit_and_unfinished_handshakes_are_closed(tmp_path: Path) -> None:
     async def main() -> None:
-        limits = ServerLimits(connections=2, handshake=0.3)
+        limits = ServerLimits(connections=2, handshake=1.5)
         async with cloud_of(tmp_path, server_limits=limits) as (a, b):
             b.methods.unary("add", add, takes=Sum)
             idle = [await asyncio.open_connection("127.0.0.1", b.endpoint.port) for _ in range(2)]
