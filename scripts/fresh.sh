@@ -22,21 +22,17 @@ cleanup() {
 }
 trap cleanup EXIT
 
-mirror() {
-    if [ -n "${SHOAL_FRESH_MIRROR:-}" ]; then
-        echo "$SHOAL_FRESH_MIRROR"
-    else
-        # Both formats of apt's sources have the first address of a mirror as a word of its own.
-        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
-            grep -Ev '^ *#' | grep -Eo '(https?|file)://[^ ]+' | grep -m 1 -E 'debian/?$' ||
-            echo http://deb.debian.org/debian
-    fi
-}
+# Empty if apt knows no Debian mirror (on Ubuntu): then debootstrap takes its own.
+mirror=${SHOAL_FRESH_MIRROR:-$(
+    find /etc/apt/sources.list /etc/apt/sources.list.d -type f -exec cat {} + 2>/dev/null |
+        awk '!/^ *#/ { for (i = 1; i <= NF; i++) if (!found && $i ~ /:\/\/.*debian\/?$/) {
+            print $i; found = 1 } }'
+)}
 
 echo "== minimal Debian 12"
 date
 debootstrap --variant=minbase --include=python3,make,git,ca-certificates bookworm "$root" \
-    "$(mirror)" | tail -n 1
+    ${mirror:+"$mirror"} | tail -n 1
 
 echo "== this machine's way to its registries"
 copy() {

@@ -73,6 +73,7 @@ def make_lab(demo_images: Path, lab_names: Callable[[], str]) -> Iterator[MakeLa
             sites=sites,
             images=[demo_images],
             images_on=images_on,
+            keep=True,  # for the logs; lab_names takes it away
         )
 
     yield make

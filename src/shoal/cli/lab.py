@@ -57,6 +57,7 @@ def lab() -> None:
     show_default=True,
     help="Which hosts get the images.",
 )
+@click.option("--keep", is_flag=True, help="If it fails, leave what is half made, to look at.")
 @click.option("--progress/--quiet", default=True, help="Say what happens meanwhile.")
 @_lab_option
 def up(
@@ -67,6 +68,7 @@ def up(
     no_daemons: bool,
     images: tuple[Path, ...],
     images_on: str,
+    keep: bool,
     progress: bool,
 ) -> None:
     """Make a lab and start it."""
@@ -76,6 +78,7 @@ def up(
         daemons=not no_daemons,
         images=images,
         images_on=images_on,
+        keep=keep,
         progress=(lambda line: click.echo(line, err=True)) if progress else (lambda _line: None),
     )
     if no_daemons:

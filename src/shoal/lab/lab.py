@@ -61,11 +61,12 @@ class Lab:
         daemons: bool = True,
         images: Sequence[Path] = (),
         images_on: str = "first",
+        keep: bool = False,
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
         a cloud of all hosts. `images_on` is "first" or "all". What is half made when
-        something fails is taken away again.
+        something fails is taken away again, unless `keep` is set.
         """
         require_tools()
         for archive in images:
@@ -82,7 +83,7 @@ class Lab:
                 progress("starting the daemons")
                 self.start_daemons()
         except BaseException:
-            if self._made_here:
+            if self._made_here and not keep:
                 self.down()
             raise
         return self
