@@ -44,11 +44,29 @@ class Ledger:
     """Reservations of one node. Times are monotonic ns, amounts millicores and bytes."""
 
     def __init__(self, capacity: Capacity) -> None:
-        self.capacity = capacity
+        self._capacity = capacity
         self._entries: dict[str, Reservation] = {}
         self._foreign = Load()
         self._cpu = 0
         self._memory = 0
+
+    @property
+    def capacity(self) -> Capacity:
+        return self._capacity
+
+    @capacity.setter
+    def capacity(self, capacity: Capacity) -> None:
+        """What the node has changed; what it had promised before stands, room or not."""
+        shrinks = (
+            capacity.cpu_millis < self._capacity.cpu_millis
+            or capacity.memory < self._capacity.memory
+        )
+        self._capacity = capacity
+        if shrinks:
+            self._entries = {
+                key: msgspec.structs.replace(entry, adopted=True)
+                for key, entry in self._entries.items()
+            }
 
     def admit(
         self,

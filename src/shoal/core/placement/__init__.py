@@ -4,8 +4,8 @@ Keep one `ClusterView` per placer, feed it by `update`, and for each container: 
 spec, `rank`, `assume` the choice, ask the node, `release`. `explain` says why.
 """
 
-from shoal.core.placement.explain import Explanation, Verdict, explain
-from shoal.core.placement.rank import Excluded, place_group, rank
+from shoal.core.placement.explanation import Explanation, Verdict, explain
+from shoal.core.placement.ranking import Excluded, place_group, rank
 from shoal.core.placement.request import PlacementRequest, request_of
 from shoal.core.placement.view import ClusterView
 

@@ -21,6 +21,8 @@ NOBODY: Final[Excluded] = MappingProxyType({})
 #: How many good nodes are compared for one container, and how many that have its image.
 COMPARED: Final = 32
 HOLDERS_COMPARED: Final = 16
+#: How many of every size of node, whatever the number of sizes.
+LEAST_PER_SHELF: Final = 4
 #: Up to so many candidates are all compared.
 COMPARE_ALL: Final = 64
 
@@ -101,7 +103,7 @@ def _candidates(
     pool = view.pool(request)
     if len(pool) <= COMPARE_ALL:
         return pool.find(search, COMPARE_ALL)
-    found = pool.find(search, max(wanted // max(pool.shelves, 1), 4))
+    found = pool.find(search, max(wanted // max(pool.shelves, 1), LEAST_PER_SHELF))
     if not request.image_id:
         return found
     compared = {state.index for state in found}

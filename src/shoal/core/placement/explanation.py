@@ -6,7 +6,7 @@ import msgspec
 
 from shoal.core.placement.advice import EXCLUDED, Judged, refusals, would_fit
 from shoal.core.placement.filters import DYNAMIC, PIN, STATIC, NameOf
-from shoal.core.placement.rank import NOBODY, Excluded
+from shoal.core.placement.ranking import NOBODY, Excluded
 from shoal.core.placement.request import PlacementRequest
 from shoal.core.placement.scores import Scorer, seed_of, tie_break
 from shoal.core.placement.state import NodeState
