@@ -105,6 +105,11 @@ class NodeCore:
         self._deliver_local()
         return self.context.take()
 
+    def learn(self, info: NodeInfo) -> None:
+        """A peer's inventory, asked for by the shell: it need not wait for the peer's message."""
+        if self.members.hello(m.Hello(info)):
+            self._look(info.id)
+
     # -- events --------------------------------------------------------------------------------
 
     def _dispatch(self, event: e.Event) -> None:

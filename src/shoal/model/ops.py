@@ -44,6 +44,12 @@ class GetContainer(msgspec.Struct, frozen=True, tag="get"):
     ref: str
 
 
+class GetRemoved(msgspec.Struct, frozen=True, tag="get-removed"):
+    """What is kept of a removed container: its name and exit code. Answer: Objects."""
+
+    id: str
+
+
 class ListContainers(msgspec.Struct, frozen=True, tag="list"):
     """All containers of the vcluster. Answer: Listing."""
 
@@ -87,6 +93,7 @@ Operation = (
     | Operate
     | RemoveContainer
     | GetContainer
+    | GetRemoved
     | ListContainers
     | WhyContainer
     | TagImage

@@ -29,7 +29,8 @@ def now() -> Now:
 
 class Shell:
     """`build` makes the core from the disk; `perform` carries out one effect that is no write;
-    `lost` is told of a disk failure, after which a new core has taken the old one's place."""
+    `lost` is told why the disk failed, and `renewed` that a new core has taken the old one's
+    place and knows neither peers nor engine yet."""
 
     def __init__(
         self,
@@ -37,11 +38,13 @@ class Shell:
         build: Callable[[Now], NodeCore],
         perform: Callable[[Effect], None],
         lost: Callable[[str], None],
+        renewed: Callable[[], None],
     ) -> None:
         self._store = store
         self._build = build
         self._perform = perform
         self._lost = lost
+        self._renewed = renewed
         self._queue: list[tuple[list[Write], list[Effect]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -127,6 +130,7 @@ class Shell:
             self._queue.clear()
             self._let_out([e for e in effects if not isinstance(e, Put | Delete | Log)])
             self._arm()
+            self._renewed()
             return
 
 

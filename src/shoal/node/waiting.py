@@ -57,23 +57,28 @@ def _ends(view: ContainerView) -> tuple[int, int]:
 
 
 async def wait(
-    look: Look, follow: AsyncIterator[Happened], condition: WaitCondition
+    look: Look,
+    follow: AsyncIterator[Happened],
+    condition: WaitCondition,
+    *,
+    exits: int | None = None,
 ) -> WaitOutcome:
-    """Wait without limit. Raises NotFound if there is no such container to begin with."""
+    """Wait without limit. `exits` is how often it had ended when the waiter first looked; none
+    takes the present count. Raises NotFound if there is no such container to begin with."""
     queue: asyncio.Queue[Happened] = asyncio.Queue()
     listener = asyncio.create_task(_listen(follow, queue))
     try:
         view = await look()
-        waiting = Waiting(condition, view.id, _ends(view))
-        if condition == "not-running" and not _may_run_on(view):
-            return WaitOutcome(view.status.exit_code, "")
+        waiting = Waiting(condition, view.id, _ends(view), view.status.exit_code)
+        if condition == "not-running" and view.status.phase != "running":
+            return waiting.outcome()
+        if exits is not None and view.status.exits > exits:
+            waiting.ends = (0, 0)
+            if waiting.see(view):
+                return waiting.outcome()
         return await _until_over(waiting, look, queue)
     finally:
         listener.cancel()
-
-
-def _may_run_on(view: ContainerView) -> bool:
-    return view.status.phase == "running"
 
 
 async def _until_over(waiting: Waiting, look: Look, queue: asyncio.Queue[Happened]) -> WaitOutcome:

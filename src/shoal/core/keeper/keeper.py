@@ -298,6 +298,11 @@ class Keeper:
         self.reconciler.nudge()
         self.settle()
 
+    def notes(self) -> list[tuple[str, str]]:
+        """Names of containers and what keeps each from what was asked."""
+        found = [(c.name, self.reconciler.note(c.id)) for c in self.board.containers.values()]
+        return sorted((name, note) for name, note in found if note)
+
     # -- answering -----------------------------------------------------------------------------
 
     def settle(self) -> None:

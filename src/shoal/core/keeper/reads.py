@@ -14,7 +14,7 @@ IMAGE_PREFIX = "image:"
 IMAGE = "image"
 
 #: Operations that any copy can answer.
-READS = (ops.GetContainer, ops.ListContainers, ops.GetImage, ops.ReadObjects)
+READS = (ops.GetContainer, ops.GetRemoved, ops.ListContainers, ops.GetImage, ops.ReadObjects)
 
 
 def no_note(_: str) -> str:
@@ -36,6 +36,10 @@ def answer_read(
             container = board.find(operation.ref)
             view = view_of(container, members, note=note_of(container.id))
             return ops.View(msgspec.structs.replace(view, partial=partial))
+        case ops.GetRemoved():
+            buried = board.buried(operation.id)
+            grave = buried.tombstone if buried is not None else None
+            return ops.Objects({operation.id: grave.value} if grave is not None else {})
         case ops.ListContainers():
             found = visible(board.containers.values())
             views = tuple(view_of(c, members, note=note_of(c.id)) for c in found)

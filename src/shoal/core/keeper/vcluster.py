@@ -51,8 +51,7 @@ class Vcluster:
     @property
     def _targets(self) -> list[str]:
         """The nodes that hold copies, without this one."""
-        holders = self._members.ring.successors(self.id, self._copies)
-        return [node for node in holders if node != self._context.node_id]
+        return [node for node in self.holders() if node != self._context.node_id]
 
     @property
     def _owner(self) -> str:
@@ -212,9 +211,12 @@ class Vcluster:
             self.copy.forget()
             self._reader = None
 
+    def holders(self) -> list[str]:
+        """The nodes that should hold copies, the keeper first."""
+        return self._members.ring.successors(self.id, self._copies)
+
     def _among_holders(self) -> bool:
-        holders = self._members.ring.successors(self.id, self._copies)
-        return self._context.node_id in holders
+        return self._context.node_id in self.holders()
 
     def records(self, sender: str, message: m.SyncRecords) -> None:
         self.merge(message.records)

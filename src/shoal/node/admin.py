@@ -1,0 +1,90 @@
+"""The node's own affairs for the native API: its status, and tokens for new nodes."""
+
+import time
+
+import msgspec
+
+from shoal import __version__
+from shoal.api.native.ports import StatusReport, VclusterStatus
+from shoal.core.keeper.vcluster import Vcluster
+from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
+from shoal.model.ops import WriteObject
+from shoal.node.certificates import fingerprint
+from shoal.node.daemon import Daemon
+from shoal.node.identity import Credentials
+from shoal.node.joining import TOKEN
+from shoal.node.tokens import create_token
+
+#: Nodes that a token names, so that one of them is there when it is used.
+_ADDRESSES = 4
+
+
+class Admin:
+    """AdminPort over a daemon."""
+
+    def __init__(self, daemon: Daemon, credentials: Credentials) -> None:
+        self._daemon = daemon
+        self._credentials = credentials
+        self.ready = False
+
+    def status(self) -> StatusReport:
+        core = self._daemon.shell.core
+        own = core.members.own
+        counts: dict[str, int] = {}
+        for peer in core.members.peers.values():
+            counts[peer.state] = counts.get(peer.state, 0) + 1
+        names = {vcluster_id(core.cloud, name): name for name in (SYSTEM, DEFAULT)}
+        known = [item for item in core.vclusters.values() if item.id in names]
+        return StatusReport(
+            ready=self.ready,
+            node=own.id,
+            name=own.name,
+            address=own.endpoint,
+            cloud=core.cloud,
+            version=__version__,
+            members=counts,
+            vclusters=tuple(self._vcluster(item, names[item.id]) for item in known),
+            risk=tuple(self._risks()),
+            pending=tuple(self._pending()),
+        )
+
+    def _vcluster(self, item: Vcluster, name: str) -> VclusterStatus:
+        members = self._daemon.shell.core.members
+        keeper, *copies = [members.name(node) for node in item.holders()]
+        return VclusterStatus(name, item.id, keeper, tuple(copies))
+
+    def _risks(self) -> list[str]:
+        core = self._daemon.shell.core
+        risks = []
+        if not core.members.others():
+            risks.append("at risk: one copy only, no other node is reachable")
+        keepers = [item.keeper for item in core.vclusters.values() if item.keeper is not None]
+        if any(keeper.partial for keeper in keepers):
+            risks.append("partial: no copy of the records is reachable, only hosts' ledgers")
+        if not core.members.own.engine.up:
+            risks.append(f"the engine of host {core.members.own.name} does not answer")
+        if self._daemon.store.failure:
+            risks.append(f"disk: {self._daemon.store.failure}")
+        return risks
+
+    def _pending(self) -> list[str]:
+        """What this node, as keeper, has not been able to do yet."""
+        lines = []
+        for item in self._daemon.shell.core.vclusters.values():
+            if item.keeper is not None:
+                lines += [f"{name}: {note}" for name, note in item.keeper.notes()]
+        return lines
+
+    async def create_token(self, ttl_seconds: int) -> str:
+        up = [m.info for m in self._daemon.members() if m.state == "up"]
+        own = self._daemon.node_id
+        addresses = [info.endpoint for info in sorted(up, key=lambda info: info.id != own)]
+        token, record = create_token(
+            tuple(addresses[:_ADDRESSES]),
+            fingerprint(self._credentials.authorities[0]),
+            now=time.time_ns(),
+            lifetime=ttl_seconds * 1_000_000_000,
+        )
+        write = WriteObject(f"{TOKEN}:{token.token_id}", TOKEN, msgspec.structs.asdict(record))
+        await self._daemon.execute(vcluster_id(self._daemon.cloud, SYSTEM), write)
+        return str(token)
