@@ -1,5 +1,6 @@
 """`shoal run` and `logs` against an engine that only acts its part of Docker's API."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -116,7 +117,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = True
         if self.engine.ended.wait(20):
-            self.wfile.write(json.dumps({"StatusCode": self.engine.exit_code}).encode())
+            with contextlib.suppress(BrokenPipeError):  # who waited for a failed start has left
+                self.wfile.write(json.dumps({"StatusCode": self.engine.exit_code}).encode())
 
     def _start(self, _: bytes) -> None:
         if self.engine.start_error:

@@ -136,7 +136,7 @@ def test_operations_reach_the_vcluster_with_enough_time(node: FakeNode, api: Cli
     api.call("DELETE", CONTAINERS + "/web", query={"force": True})
     default = vcluster_id(CLOUD, "default")
     (stop, kill, remove) = node.service.executed
-    assert stop == (default, Operate("web", "stop", 40), 55.0)
+    assert stop == (default, Operate("web", "stop", 40), 100.0)
     assert kill[1] == Operate("web", "kill", signal="SIGKILL")
     assert remove[1] == RemoveContainer("web", force=True)
 
@@ -150,6 +150,11 @@ def test_errors_keep_their_status(api: Client) -> None:
         api.call("GET", "/v2/status")
     with pytest.raises(EngineError, match="takes GET"):
         api.call("POST", "/v1/status")
+
+
+def test_what_is_no_signal_is_refused(api: Client) -> None:
+    with pytest.raises(BadRequest, match="invalid signal: WAVE"):
+        api.call("POST", CONTAINERS + "/web/kill", body={"signal": "WAVE"})
 
 
 @pytest.mark.parametrize("body", [{"timeout": "long"}, {"tiemout": 3}, [], {"timeout": 10**9}])

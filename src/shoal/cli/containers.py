@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
-from shoal.cli.client import TIMEOUT_SECONDS, Query, segment
+from shoal.cli.client import Query, segment
 from shoal.cli.tables import print_json, print_table, short_id, warn
 from shoal.cli.target import Target, asks_node
 from shoal.model.errors import NotFound, ShoalError
 
-_STOP_SECONDS = 10
+#: How long the node itself may take, which see.
+_SLACK_SECONDS = 90.0
+_LONG_SECONDS = 600.0
 
 pass_target = click.make_pass_decorator(Target)
 
@@ -107,8 +109,8 @@ def _for_each(refs: tuple[str, ...], act: Callable[[str], None]) -> None:
 def _act(target: Target, refs: tuple[str, ...], action: str, **body: Any) -> None:
     client, path = target.native(), _containers(target)
     timeout = body.get("timeout")
-    grace = _STOP_SECONDS if timeout is None else timeout
-    patience = TIMEOUT_SECONDS + grace if grace >= 0 else None
+    grace = _LONG_SECONDS if timeout is None else timeout
+    patience = _SLACK_SECONDS + grace if grace >= 0 else None
 
     def act(ref: str) -> None:
         where = f"{path}/{segment(ref)}/{action}"
@@ -184,9 +186,8 @@ def rm(target: Target, containers: tuple[str, ...], force: bool, volumes: bool) 
 
     def remove(ref: str) -> None:
         try:
-            client.call(
-                "DELETE", f"{path}/{segment(ref)}", query=query, timeout=2 * TIMEOUT_SECONDS
-            )
+            where = f"{path}/{segment(ref)}"
+            client.call("DELETE", where, query=query, timeout=_SLACK_SECONDS)
         except NotFound as error:
             if not force:
                 raise

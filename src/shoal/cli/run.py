@@ -21,8 +21,8 @@ from shoal.model.errors import BadRequest, NotFound, ShoalError, Unavailable
 
 #: Exit codes of `docker run` when the container did not run.
 FAILED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
-#: Creating may bring the image from a peer first.
-_START_SECONDS = 120.0
+#: Both may bring the image from a peer first.
+_START_SECONDS = 690.0
 _PULL_SECONDS = 600.0
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from shoal.api.docker.refusals import check_signal
 from shoal.api.native.filters import is_shown, parse_filters
 from shoal.api.native.journal import Journal
 from shoal.api.native.ports import AdminPort
@@ -35,10 +36,13 @@ from shoal.model.ops import (
 )
 from shoal.node.service import Member, Service
 
-#: What an operation may take beyond the time that the container itself is given to stop.
+#: What questions may take.
 PATIENCE_SECONDS = 15.0
-STOP_SECONDS = 10
-FOREVER_SECONDS = 3600.0
+#: What an operation may take beyond the time that the container itself is given to stop.
+SLACK_SECONDS = 60.0
+#: A start may bring an image first, and a container's own time to stop may be long.
+LONG_SECONDS = 600.0
+FOREVER_SECONDS = 24 * 3600.0
 
 Kind = TypeVar("Kind")
 
@@ -132,11 +136,13 @@ class Handlers:
         order = RemoveContainer(
             _ref(request), force=_flag(request, "force"), volumes=_flag(request, "volumes")
         )
-        return reply(await self._ask(request, order, Done, patience=PATIENCE_SECONDS * 2))
+        return reply(await self._ask(request, order, Done, patience=SLACK_SECONDS))
 
     async def _operate(self, request: web.Request, order: Operate) -> web.StreamResponse:
-        grace = STOP_SECONDS if order.timeout is None else order.timeout
-        patience = PATIENCE_SECONDS + grace if grace >= 0 else FOREVER_SECONDS
+        if order.signal:
+            check_signal(order.signal)
+        grace = LONG_SECONDS if order.timeout is None else order.timeout
+        patience = SLACK_SECONDS + grace if grace >= 0 else FOREVER_SECONDS
         return reply(await self._ask(request, order, Done, patience=patience))
 
     async def _ask(

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from shoal.api.words import reachable_ports, state_word, status_words
+from shoal.api.docker.ports import outside
+from shoal.api.docker.states import state_of, status_text
 from shoal.core.effects import Happened
-from shoal.model.container import ContainerView, PortBinding
+from shoal.model.container import ContainerView
 from shoal.model.ids import short
 from shoal.model.node import EngineInfo
 from shoal.model.resources import Capacity, CpuClass, Load
@@ -131,14 +132,14 @@ def summarize_container(view: ContainerView, now: int) -> ContainerSummary:
         name=view.name,
         image=spec.image,
         image_id=spec.image_id,
-        state=state_word(view),
-        status=status_words(view, now),
+        state=_state(view),
+        status=status_text(view, now),
         desired=view.desired,
         exit_code=status.exit_code,
         created=spec.created,
         started=status.started,
         finished=status.finished,
-        ports=tuple(map(_port, reachable_ports(view))),
+        ports=_ports(view),
         labels=spec.body.get("Labels") or {},
         node=view.node_name or short(view.node),
         node_id=view.node,
@@ -157,8 +158,20 @@ def _note(view: ContainerView) -> str:
     return view.spec.stays_because
 
 
-def _port(binding: PortBinding) -> Port:
-    return Port(binding.host_ip, binding.host_port, binding.container_port, binding.protocol)
+def _state(view: ContainerView) -> str:
+    """Docker's words, and two that it does not have: programs can tell these cases apart."""
+    if view.unreachable_since:
+        return "unknown"
+    return view.status.phase if view.status.phase == "creating" else state_of(view)
+
+
+def _ports(view: ContainerView) -> tuple[Port, ...]:
+    """Each once: an engine binds IPv4 and IPv6, from outside both are one."""
+    found = {
+        (each.container_port, each.protocol, outside(view, each), each.host_port)
+        for each in view.status.ports
+    }
+    return tuple(Port(address, outer, inner, kind) for inner, kind, address, outer in sorted(found))
 
 
 def summarize_node(member: Member, *, here: str) -> NodeSummary:
