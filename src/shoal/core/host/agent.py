@@ -171,6 +171,10 @@ class HostAgent:
     def gone(self, entry: Entry) -> None:
         """Nothing of the entry is left on this host."""
         self.ledger.release(entry.id, entry.generation)
+        if entry.leaving is not None and entry.leaving.tombstone is not None:
+            # The engine's own event may come before or after its answer; ours comes once.
+            exit_code = {"exitCode": str(entry.status.exit_code)}
+            self.runner.publish(entry, "destroy", self._context.now.wall, exit_code)
         del self.entries[entry.id]
         self._context.delete(LEDGER, entry.id)
         guard = self._guards.get(entry.id, Guard(entry.generation))

@@ -260,7 +260,8 @@ class Runner:
 
     def changed(self, entry: Entry, event: EngineChanged) -> None:
         """The engine reported an event of this entry's container."""
-        self._publish(entry, event)
+        if event.action != "destroy":
+            self.publish(entry, event.action, event.time, event.attributes)
         if event.container.name != entry.engine_name or entry.leaving is not None:
             return
         if event.action == "destroy":
@@ -322,7 +323,8 @@ class Runner:
             until = self._context.now.mono + UNSTARTED_FOR
             self._ledger.limit(entry.id, entry.generation, until)
 
-    def _publish(self, entry: Entry, event: EngineChanged) -> None:
+    def publish(self, entry: Entry, action: str, time: int, attributes: dict[str, str]) -> None:
+        """An event for those who follow."""
         spec = entry.container.spec
         self._context.emit(
             Happened(
@@ -332,10 +334,10 @@ class Runner:
                 image=spec.image if spec is not None else "",
                 generation=entry.generation,
                 seq=self._context.stamp(),
-                action=event.action,
-                time=event.time,
+                action=action,
+                time=time,
                 node=self._context.node_id,
-                attributes=event.attributes,
+                attributes=attributes,
             )
         )
 
