@@ -32,7 +32,7 @@ class HybridClock:
 
     def stamp(self, wall_ns: int) -> int:
         """A stamp above every one given or observed."""
-        self.last = max(self.last + 1, stamp_of(wall_ns + self._correction_ms() * 1_000_000))
+        self.last = max(self.last + 1, stamp_of(wall_ns + self.offset_ms() * 1_000_000))
         return self.last
 
     def observe(self, stamp: int) -> None:
@@ -45,7 +45,8 @@ class HybridClock:
             return
         self._offsets_ms[peer] = (peer_wall_ns - wall_ns) // 1_000_000
 
-    def _correction_ms(self) -> int:
+    def offset_ms(self) -> int:
+        """How far (ms) stamps are moved off the own wall clock, after the peers' median."""
         if not self._offsets_ms:
             return 0
         # The own clock takes part with offset 0: of two, nobody can say which one is wrong.

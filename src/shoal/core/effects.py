@@ -45,7 +45,7 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     answer: Answer
 
 
-EngineAction = Literal["create", "start", "stop", "kill", "restart", "remove", "inspect"]
+EngineAction = Literal["create", "start", "stop", "kill", "restart", "remove", "inspect", "fetch"]
 
 
 class EngineCall(msgspec.Struct, frozen=True, tag=True):
@@ -53,7 +53,7 @@ class EngineCall(msgspec.Struct, frozen=True, tag=True):
 
     `create` carries the whole request and is idempotent: a container that already stands under
     `name` is the outcome. `image_id` is fetched from one of `image_holders` (node ids) when the
-    engine lacks it. `remove` of an absent container succeeds.
+    engine lacks it; `fetch` does no more than that. `remove` of an absent container succeeds.
     """
 
     call: int

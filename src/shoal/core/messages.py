@@ -182,6 +182,13 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     created: bool  # the engine has it
 
 
+class FetchImage(msgspec.Struct, frozen=True, tag="fetch-image"):
+    """Get an image from one of its holders, so that a container can move once they are gone."""
+
+    image_id: str
+    image: str  # reference to tag it with
+
+
 class Report(msgspec.Struct, frozen=True, tag="report"):
     """All that a host holds of a vcluster. `booting`: it waits for the answer before it starts
     anything."""
@@ -233,6 +240,7 @@ Message = (
     | StatusKept
     | Release
     | Released
+    | FetchImage
     | Report
     | Reported
     | Want

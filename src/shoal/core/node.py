@@ -256,6 +256,8 @@ class NodeCore:
                 self.host.reported(message)
             case m.Want():
                 self.host.wanted(sender, message)
+            case m.FetchImage():
+                self.host.fetch(message)
             case _:
                 return False
         return True

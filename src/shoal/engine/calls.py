@@ -50,6 +50,9 @@ class Calls:
             case "remove":
                 await self._remove(call)
                 return None
+            case "fetch":
+                await self._images.fetch(call.image_id, call.image, call.image_holders)
+                return None
             case "inspect":
                 pass
             case "kill":
@@ -115,6 +118,8 @@ class Calls:
         return container_of(await read_json(response), self._cloud)
 
     async def _remove(self, call: EngineCall) -> None:
+        if call.timeout:
+            await self._post(call, "stop", {"t": str(call.timeout)}, fine=(204, 304, 404))
         params = {"force": "1", "v": "1" if call.volumes else "0"}
         response = await self._port.request(
             "DELETE", f"/containers/{call.name}", params=params, timeout=SLACK

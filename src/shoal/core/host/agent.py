@@ -329,6 +329,12 @@ class HostAgent:
         if entry is not None:
             self.runner.drive(entry)
 
+    def fetch(self, message: m.FetchImage) -> None:
+        """A keeper wants this host to have an image in reserve."""
+        if self.runner.ready and not self._members.own.has_image(message.image_id):
+            holders = self.peers_with_image(message.image_id)
+            self.runner.fetch(message.image_id, message.image, holders)
+
     def peers_with_image(self, image_id: str) -> tuple[str, ...]:
         """Nodes present that hold an image."""
         peers = self._members.peers

@@ -166,6 +166,22 @@ class Runner:
             EngineCall(self._calls, "remove", container.id, generation, container.name, timeout=0)
         )
 
+    def fetch(self, image_id: str, image: str, holders: tuple[str, ...]) -> None:
+        """Get an image that no container here needs yet."""
+        self._calls += 1
+        nobody = Generation(0, 0, "")
+        call = EngineCall(
+            self._calls,
+            "fetch",
+            "",
+            nobody,
+            "",
+            image_id=image_id,
+            image=image,
+            image_holders=holders,
+        )
+        self._context.emit(call)
+
     def restate(self, entry: Entry, status: Status) -> None:
         """Note a new status, on disk and to the keeper."""
         entry.restate(status, self._context.stamp(), self._context.node_id)
@@ -231,7 +247,7 @@ class Runner:
                 error="" if result.ok else result.error,
             ),
         )
-        if result.ok or entry.wish_pending:
+        if result.ok or entry.wish_pending or restart.wanted(entry.container, entry.status):
             self._after_end(entry)
         elif result.action == "start":
             self._settle_room(entry)

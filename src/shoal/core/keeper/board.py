@@ -54,6 +54,10 @@ class Board:
         """Ids of the living containers placed on a node."""
         return sorted(self._hosted.get(node, ()))
 
+    def movable(self) -> list[Container]:
+        """The containers that are to start elsewhere when their host dies."""
+        return [c for c in self.containers.values() if c.visible and c.spec and c.spec.movable]
+
     def claimants(self, name: str) -> list[Container]:
         """The living containers that claim a name, the rightful owner first."""
         found = [self.containers[object_id] for object_id in self._names.get(name, ())]

@@ -10,6 +10,7 @@ from shoal.core import messages as m
 from shoal.core.clock import stamp_of
 from shoal.core.context import SECOND, Context
 from shoal.core.keeper.board import Board
+from shoal.core.keeper.images import Images
 from shoal.core.keeper.objects import Claim, Container, Life, Placement
 from shoal.core.keeper.records import NAME
 from shoal.core.members import Members
@@ -54,6 +55,7 @@ class Reconciler:
         self._restless = set(board.containers)
         self._replaced = 0
         self._vcluster = board.copy.vcluster
+        self._images = Images(context, members)
 
     def attempt(self, object_id: str) -> Attempt:
         found = self._attempts.get(object_id)
@@ -72,6 +74,7 @@ class Reconciler:
         self._replaced = 0
         for object_id in sorted(self._restless):
             self.advance(object_id)
+        self._images.spread(self._board.movable())
 
     def host_gone(self, node: str) -> None:
         """A host vanished: look at all it had."""
@@ -153,6 +156,10 @@ class Reconciler:
 
     def place(self, container: Container, reason: str, *, replacing: bool = False) -> bool:
         """Give the container a new generation on the best node. False if there is none."""
+        assert container.spec is not None
+        if not self._images.holders(container.spec.image_id):
+            self._without_image(container, container.spec.image)
+            return False
         node = self.choose(container, replacing=replacing)
         if node is None:
             self._nowhere(container, replacing=replacing)
@@ -180,6 +187,12 @@ class Reconciler:
             self.undo(container, 409, summary)
         else:
             self.attempt(container.id).note = f"waits for room: {summary}"
+
+    def _without_image(self, container: Container, image: str) -> None:
+        if container.life.state == "creating":
+            self.undo(container, 404, f"No such image: {image}")
+        else:
+            self.attempt(container.id).note = f"waits: no host that is there has image {image}"
 
     def exclude(self, container: Container, node: str, reason: str) -> None:
         """Leave a node out for a while."""
@@ -398,7 +411,8 @@ class Reconciler:
         else:
             age = self._context.now.wall - placement.at
             present = self._members.is_present(placement.node)
-            keep = not present or age > SETTLE_WITHIN
+            failed = current is not None and current.error_status != 0
+            keep = not present or failed or age > SETTLE_WITHIN
         if keep:
             reason = f"kept on {self._members.name(sender)}, where it runs"
             self.assign_to(container, sender, reason)
