@@ -1,5 +1,6 @@
 """Nodes, views and requests for the tests of placement."""
 
+import hashlib
 from typing import Any
 
 from shoal.core.placement import ClusterView, PlacementRequest
@@ -11,7 +12,7 @@ GIB = 1 << 30
 
 
 def id_of(name: str) -> str:
-    return name.ljust(64, "0")
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def node(name: str, *, cpu: int = 4000, memory: int = 8 * GIB, **fields: Any) -> NodeInfo:

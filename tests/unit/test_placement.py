@@ -12,7 +12,7 @@ from shoal.core.placement import (
     rank,
     request_of,
 )
-from shoal.model.container import ContainerSpec, PlacementRules
+from shoal.model.container import ContainerSpec, PlacementRules, Strategy
 from shoal.model.errors import BadRequest
 from shoal.model.node import EngineInfo, ImageInfo, NodeInfo
 from shoal.model.resources import (
@@ -23,6 +23,7 @@ from shoal.model.resources import (
     Resources,
 )
 
+BINPACK = PlacementRules(strategy="binpack")
 IMAGE = "sha256:" + "1" * 64
 
 
@@ -236,7 +237,7 @@ def test_nodes_are_found_by_name_and_id() -> None:
     view = view_of(node("a"), node("b"), node("c"))
     assert ranked(view, rules(constraints=("node.name==B",))) == ["b"]
     assert ranked(view, rules(constraints=("node.id==" + id_of("c"),))) == ["c"]
-    assert ranked(view, rules(constraints=("node.id==c0",))) == ["c"]
+    assert ranked(view, rules(constraints=("node.id==" + id_of("c")[:8],))) == ["c"]
     assert ranked(view, rules(constraints=("node.name==b", "node.name==c"))) == []
     assert ranked(view, rules(constraints=("node.name==nobody",))) == []
 
@@ -254,6 +255,56 @@ def test_a_group_with_a_host_port_takes_one_node_each() -> None:
     chosen = place_group(request, view, ["x", "y", "z"])
     assert chosen[2] is None
     assert len(set(chosen)) == 3
+
+
+def many(count: int = 400) -> ClusterView:
+    """More nodes than are ever all compared, all about half full, some fuller than others."""
+    return view_of(
+        *(node(f"n{one}", load=Load(cpu_millis=1900 + 10 * (one % 20))) for one in range(count))
+    )
+
+
+@pytest.mark.parametrize("strategy", ["spread", "binpack"])
+def test_the_only_node_of_many_with_a_free_port_is_found(strategy: Strategy) -> None:
+    view = many()
+    web = Resources(ports=(HostPort(80),))
+    for state in view.states():
+        if state.info.name != "n123":
+            view.assume(state.info.name, state.info.id, web)
+    assert ranked(view, PlacementRequest(web, PlacementRules(strategy))) == ["n123"]
+
+
+@pytest.mark.parametrize("strategy", ["spread", "binpack"])
+def test_the_only_node_of_many_with_room_is_found_and_lost_again(strategy: Strategy) -> None:
+    view = many()
+    request = needs(3000, rules=PlacementRules(strategy))
+    assert ranked(view, request) == []
+    for name in ("n5", "n399", "n5"):
+        view.update_load(id_of(name), Load(cpu_millis=1000))
+        assert ranked(view, request) == [name]
+        view.update_load(id_of(name), Load(cpu_millis=1001))
+        assert ranked(view, request) == []
+
+
+def test_a_few_of_many_nodes_with_the_image_are_compared_too() -> None:
+    view = many()
+    for name in ("n7", "n8"):
+        load = Load(cpu_millis=2000)
+        view.update(node(name, images=(ImageInfo(IMAGE),), load=load), up=True)
+    assert sorted(ranked(view, PlacementRequest(image_id=IMAGE))[:2]) == ["n7", "n8"]
+
+
+def test_among_many_nodes_the_emptiest_and_the_fullest_are_found() -> None:
+    view = many()
+    emptiest, fullest = ranked(view, needs(100)), ranked(view, needs(100, rules=BINPACK))
+    assert {int(name[1:]) % 20 for name in emptiest} == {0}
+    assert {int(name[1:]) % 20 for name in fullest} == {19}
+
+
+def test_a_group_is_spread_over_many_nodes() -> None:
+    view = many()
+    chosen = place_group(needs(100), view, [str(key) for key in range(60)])
+    assert max(Counter(chosen).values()) == 1
 
 
 def test_a_replacement_never_counts_as_unsized() -> None:
