@@ -342,12 +342,16 @@ class Runner:
     def publish(self, entry: Entry, action: str, time: int, attributes: dict[str, str]) -> None:
         """An event for those who follow."""
         spec = entry.container.spec
+        image = spec.image if spec is not None else ""
+        name = entry.container.name
+        # The engine's names and ids of it never leave the node.
+        attributes = {**attributes, "name": name, "image": image}
         self._context.emit(
             Happened(
                 vcluster=entry.vcluster,
                 id=entry.id,
-                name=entry.container.name,
-                image=spec.image if spec is not None else "",
+                name=name,
+                image=image,
                 generation=entry.generation,
                 seq=self._context.stamp(),
                 action=action,

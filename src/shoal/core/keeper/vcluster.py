@@ -68,6 +68,12 @@ class Vcluster:
         # A keeper that the ring has passed over goes on until the rightful one serves.
         if self.keeper is not None:
             self.keeper.retarget(self._targets)
+            self._ask_for_relief()
+
+    def _ask_for_relief(self) -> None:
+        """A keeper by its digest asks the rightful one whether it serves already."""
+        if self._owner != self._context.node_id:
+            self._context.send(self._owner, self.copy.digest())
 
     def _try_serving(self) -> None:
         if not self.takeover.ready():
@@ -189,6 +195,8 @@ class Vcluster:
 
     def digest(self, sender: str, message: m.SyncDigest) -> None:
         settled = self.keeper is not None and self.keeper.replication.settled
+        if self.keeper is not None:
+            self._context.send(sender, m.Keeping(self.id))
         if self.copy.compare(sender, message, settled=settled) and message.complete:
             self._completed()
         elif sender == self._owner:
@@ -234,5 +242,6 @@ class Vcluster:
         if self.keeper is not None:
             self.keeper.replication.synchronise()
             self.takeover.announce(self._targets)
+            self._ask_for_relief()
         elif self.copy.held and not self._among_holders():
             self._context.send(self._owner, self.copy.digest())
