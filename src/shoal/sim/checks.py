@@ -1,0 +1,259 @@
+"""The promises, checked when a healed cloud has been quiet: what is wrong, one line each."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from shoal.core.keeper.records import DESIRED, LIFE, PLACEMENT
+from shoal.model import ops
+from shoal.model.container import ContainerView
+from shoal.sim.clients import Op
+from shoal.sim.host import Host
+
+if TYPE_CHECKING:
+    from shoal.sim.run import Run
+
+Listings = list[tuple[Host, Op]]
+
+_WISHES = {"start": "running", "restart": "running", "stop": "stopped", "kill": "stopped"}
+
+
+def check(run: "Run", listings: Listings) -> list[str]:
+    """All checks; later ones look at what the first node that answered lists."""
+    wrong = [f"{host.name} is down" for host in run.hosts if not host.running]
+    if wrong:
+        return wrong
+    wrong += _alive(run) + _copies(run) + _agreement(run, listings)
+    views = _views(listings)
+    wrong += _acknowledged(run, views) + _names(views) + _instances(run, views)
+    wrong += _wishes(run, views) + _ledgers(run, views)
+    _count(run)
+    return wrong
+
+
+def _views(listings: Listings) -> dict[str, ContainerView]:
+    for _, op in listings:
+        if isinstance(op.answer, ops.Listing):
+            return {view.id: view for view in op.answer.containers}
+    return {}
+
+
+# -- nodes agree ---------------------------------------------------------------------------------
+
+
+def _alive(run: "Run") -> list[str]:
+    """Everybody sees everybody, and each vcluster has one keeper: its owner."""
+    wrong = []
+    for host in run.hosts:
+        assert host.core is not None
+        missing = len(run.hosts) - len(host.core.members.present())
+        if missing:
+            wrong.append(f"{host.name} does not see {missing} nodes")
+    for vcluster in run.vclusters:
+        keepers = [
+            host.name
+            for host in run.hosts
+            if host.core is not None and host.core.vclusters[vcluster].keeper is not None
+        ]
+        if len(keepers) != 1:
+            wrong.append(f"keepers of {vcluster[:6]}: {', '.join(keepers) or 'none'}")
+    return wrong
+
+
+def _copies(run: "Run") -> list[str]:
+    """The copies are where the ring says, complete, and equal."""
+    wrong = []
+    for vcluster in run.vclusters:
+        totals: dict[int, list[str]] = {}
+        for host in run.hosts:
+            assert host.core is not None
+            copy = host.core.vclusters[vcluster].copy
+            count = 3 if vcluster == run.vclusters[0] else 5
+            holder = host.id in host.core.members.ring.successors(vcluster, count)
+            if holder != copy.held:
+                state = "lacks its copy" if holder else "keeps a copy that is not its own"
+                wrong.append(f"{host.name} {state} of {vcluster[:6]}")
+            if holder:
+                totals.setdefault(copy.records.total(), []).append(host.name)
+                if not copy.complete:
+                    wrong.append(f"the copy of {vcluster[:6]} on {host.name} is not complete")
+        if len(totals) > 1:
+            groups = " | ".join(",".join(names) for names in totals.values())
+            wrong.append(f"copies of {vcluster[:6]} differ: {groups}")
+    return wrong
+
+
+def _agreement(run: "Run", listings: Listings) -> list[str]:
+    wrong = []
+    seen: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for host, op in listings:
+        answer = op.answer
+        if not isinstance(answer, ops.Listing):
+            wrong.append(f"{host.name} does not list: {answer}")
+            continue
+        if answer.stale or answer.partial:
+            wrong.append(f"{host.name} lists stale {answer.stale}, partial {answer.partial}")
+        lines = tuple((v.id, v.name, v.desired, v.status.phase, v.node) for v in answer.containers)
+        seen.setdefault(lines, []).append(host.name)
+    if len(seen) > 1:
+        wrong.append(f"listings differ: {' | '.join(','.join(names) for names in seen.values())}")
+    return wrong
+
+
+# -- what was promised to users ------------------------------------------------------------------
+
+
+def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
+    wrong = []
+    removals: dict[str, list[Op]] = {}
+    for op in run.clients.history:
+        if op.kind == "remove":
+            removals.setdefault(op.id, []).append(op)
+    for op in run.clients.history:
+        if op.kind != "create":
+            continue
+        asked = removals.get(op.id, [])
+        gone = any(one.acknowledged for one in asked)
+        maybe = any(one.unsure for one in asked) or run.clients.specs[op.id].auto_remove
+        if op.id in views and gone:
+            wrong.append(f"{op.id[:6]} was removed and is listed")
+        if op.id not in views and op.acknowledged and not gone and not maybe:
+            wrong.append(f"{op.id[:6]} was created and is gone")
+        if op.id in views and isinstance(op.answer, ops.Failed) and not op.unsure:
+            if op.id[:12] in op.answer.text:
+                wrong.append(f"{op.id[:6]} was refused for its own name")
+            elif not run.probes.counts["two keepers"]:
+                wrong.append(f"{op.id[:6]} was refused and is listed: {op.answer.text}")
+    return wrong
+
+
+def _names(views: dict[str, ContainerView]) -> list[str]:
+    counts = Counter(view.name for view in views.values())
+    return [f"name {name} is used {count} times" for name, count in counts.items() if count > 1]
+
+
+def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
+    """The last wish is one that no acknowledged later one has replaced, or was a conflict."""
+    wrong = []
+    conflicts = _conflicts(run)
+    asked: dict[str, list[Op]] = {}
+    for op in run.clients.history:
+        if op.kind in _WISHES:
+            asked.setdefault(op.id, []).append(op)
+    for view in views.values():
+        wishes = asked.get(view.id, [])
+        sure = [op for op in wishes if op.acknowledged]
+        possible = {
+            _WISHES[op.kind]
+            for op in wishes
+            if not op.acknowledged or not any(one.began > op.ended for one in sure if one is not op)
+        }
+        if not sure:
+            possible.add("stopped")
+        # To stop what was never started leaves it "created".
+        desired = "running" if view.desired == "running" else "stopped"
+        if desired not in possible and (view.id, DESIRED) not in conflicts:
+            wrong.append(f"{view.id[:6]} is to be {view.desired}, not {' or '.join(possible)}")
+    return wrong
+
+
+def _conflicts(run: "Run") -> set[tuple[str, str]]:
+    """(object, concern) of every conflict on any disk."""
+    found = set()
+    for host in run.hosts:
+        for space, key in host.disk.stored:
+            if space == "conflicts":
+                _, object_id, concern, *_ = key.split("\x1f")
+                found.add((object_id, concern))
+    return found
+
+
+# -- what hosts have -----------------------------------------------------------------------------
+
+
+def _instances(run: "Run", views: dict[str, ContainerView]) -> list[str]:
+    """Every container is in one engine, on the host that it is placed on; no other is in any."""
+    wrong = []
+    found: dict[str, list[tuple[Host, str]]] = {}
+    for host in run.hosts:
+        for container in host.engine.containers.values():
+            found.setdefault(container.id, []).append((host, container.phase))
+    for object_id, places in found.items():
+        where = ", ".join(f"{host.name} {phase}" for host, phase in places)
+        if object_id not in views:
+            wrong.append(f"{object_id[:6]} is not listed and is in engines: {where}")
+        elif len(places) > 1:
+            wrong.append(f"{object_id[:6]} is in {len(places)} engines: {where}")
+    for view in views.values():
+        wrong += _instance(view, found.get(view.id, []))
+    return wrong
+
+
+def _instance(view: ContainerView, places: list[tuple[Host, str]]) -> list[str]:
+    short = view.id[:6]
+    if not places:
+        excused = "waits for room" in view.note or "not created" in view.note
+        return [] if excused else [f"{short} is listed on {view.node_name} and in no engine"]
+    host, phase = places[0]
+    if host.id != view.node:
+        return [f"{short} is on {host.name} and listed on {view.node_name}"]
+    if phase != view.status.phase:
+        return [f"{short} is {phase} and listed as {view.status.phase}"]
+    if view.desired == "stopped" and phase == "running" and not view.status.error_status:
+        return [f"{short} is to be stopped and runs"]
+    if view.desired == "running" and phase != "running" and not _excused(view):
+        return [f"{short} is to run and is {phase} on {host.name}: {view.note}"]
+    return []
+
+
+def _excused(view: ContainerView) -> bool:
+    """Whether it rightly does not run: its policy, its own end, or the host's room says so."""
+    if view.status.error_status or "not restarted" in view.note:
+        return True
+    policy, spec = view.spec.restart.name, view.spec
+    ends_itself = "sim" in spec.body
+    if policy in ("always", "unless-stopped"):
+        return ends_itself
+    if policy == "on-failure":
+        return view.status.exit_code == 0
+    return True
+
+
+def _ledgers(run: "Run", views: dict[str, ContainerView]) -> list[str]:
+    """Hosts hold entries and room only for containers that are placed there."""
+    wrong = []
+    for host in run.hosts:
+        assert host.core is not None
+        agent = host.core.host
+        for entry in agent.entries.values():
+            view = views.get(entry.id)
+            if view is None:
+                wrong.append(f"{host.name} holds {entry.id[:6]}, which is not listed")
+            elif view.node != host.id:
+                wrong.append(f"{host.name} holds {entry.id[:6]}, listed on {view.node_name}")
+        for reservation in agent.ledger.reservations():
+            if reservation.container not in agent.entries:
+                wrong.append(f"{host.name} keeps room for {reservation.container[:6]} for nothing")
+    return wrong
+
+
+def _count(run: "Run") -> None:
+    """Probes that are seen in what is left."""
+    reasons = Counter[str]()
+    for host in run.hosts:
+        core = host.core
+        assert core is not None
+        for record in core.vclusters[host.default].copy.records:
+            if record.concern == PLACEMENT and core.vclusters[host.default].keeper is not None:
+                reasons[str(record.value["reason"])] += 1
+            elif record.concern == LIFE and record.value["state"] == "undone":
+                run.probes.hit("create undone")
+        if abs(core.context.clock.offset_ms()) > 0:
+            run.probes.hit("clock corrected")
+    for reason, count in reasons.items():
+        for words, probe in (
+            ("kept on", "adopted back"),
+            ("refused:", "refused reservation"),
+            ("unreachable", "replaced"),
+        ):
+            if words in reason:
+                run.probes.hit(probe, count)
