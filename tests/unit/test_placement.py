@@ -266,12 +266,13 @@ def many(count: int = 400) -> ClusterView:
 
 @pytest.mark.parametrize("strategy", ["spread", "binpack"])
 def test_the_only_node_of_many_with_a_free_port_is_found(strategy: Strategy) -> None:
-    view = many()
+    view = many(2000)
     web = Resources(ports=(HostPort(80),))
     for state in view.states():
         if state.info.name != "n123":
             view.assume(state.info.name, state.info.id, web)
-    assert ranked(view, PlacementRequest(web, PlacementRules(strategy))) == ["n123"]
+    request = PlacementRequest(web, PlacementRules(strategy))
+    assert {rank(request, view, str(key))[0] for key in range(20)} == {id_of("n123")}
 
 
 @pytest.mark.parametrize("strategy", ["spread", "binpack"])
@@ -292,6 +293,26 @@ def test_a_few_of_many_nodes_with_the_image_are_compared_too() -> None:
         load = Load(cpu_millis=2000)
         view.update(node(name, images=(ImageInfo(IMAGE),), load=load), up=True)
     assert sorted(ranked(view, PlacementRequest(image_id=IMAGE))[:2]) == ["n7", "n8"]
+
+
+def test_having_the_image_does_not_replace_a_constraint() -> None:
+    view = many()
+    image, load = (ImageInfo(IMAGE),), Load(cpu_millis=2000)
+    view.update(node("n7", images=image, load=load, labels={"disk": "hdd"}), up=True)
+    constraint = PlacementRules(constraints=("node.labels.disk!=hdd",))
+    assert "n7" not in ranked(view, PlacementRequest(rules=constraint, image_id=IMAGE))
+
+
+def test_a_pool_follows_more_changes_than_are_kept() -> None:
+    view = many(100)
+    assert len(ranked(view, needs(100))) == 5
+    view.update_load(id_of("n50"), Load(cpu_millis=3999))
+    for number in range(5000):
+        view.update_load(id_of("n51"), Load(cpu_millis=number % 4000))
+    view.update_load(id_of("n51"), Load(cpu_millis=4000))
+    packed = rank(needs(1, rules=BINPACK), view, "container", limit=100)
+    assert names(view, packed)[0] == "n50"
+    assert "n51" not in names(view, packed)
 
 
 def test_among_many_nodes_the_emptiest_and_the_fullest_are_found() -> None:
