@@ -13,7 +13,7 @@ from shoal.engine.calls import Calls
 from shoal.engine.http import HttpPort, read_json, read_lines, socket_port
 from shoal.engine.images import ImageStore
 from shoal.engine.observe import after_event, container_of, from_attributes
-from shoal.engine.times import NANOS
+from shoal.engine.times import NANOS, boot_time
 from shoal.model.errors import EngineError, ShoalError
 from shoal.model.node import EngineInfo
 from shoal.model.resources import Capacity
@@ -49,13 +49,21 @@ class DockerEngine:
         return await self._calls.perform(call)
 
     async def snapshot(self) -> EngineSnapshot:
+        began = boot_time()
         try:
             info, capacity, architecture = await self.info()
             containers = await self._containers()
             images = await self._images.inventory()
         except ShoalError:
-            return EngineSnapshot(info=EngineInfo(up=False))
-        return EngineSnapshot(info, containers, images, capacity, architecture)
+            return EngineSnapshot(info=EngineInfo(up=False), began=began)
+        return EngineSnapshot(
+            info=info,
+            began=began,
+            containers=containers,
+            images=images,
+            capacity=capacity,
+            architecture=architecture,
+        )
 
     async def info(self) -> tuple[EngineInfo, Capacity, str]:
         """Version, capacity and architecture (as Docker names it). Raises ShoalError."""

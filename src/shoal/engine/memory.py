@@ -15,6 +15,7 @@ import msgspec
 from shoal.core.effects import EngineAction, EngineCall
 from shoal.core.events import EngineChanged, EngineContainer, EngineResult, EngineSnapshot
 from shoal.engine.base import ImagesChanged
+from shoal.engine.times import boot_time
 from shoal.model.container import PortBinding
 from shoal.model.errors import NotSupported
 from shoal.model.node import EngineInfo, ImageInfo
@@ -89,9 +90,10 @@ class MemoryEngine:
 
     async def snapshot(self) -> EngineSnapshot:
         if self.behaviour.away:
-            return EngineSnapshot(info=EngineInfo(up=False))
+            return EngineSnapshot(info=EngineInfo(up=False), began=boot_time())
         return EngineSnapshot(
             info=EngineInfo(up=True, version="memory", api_version="1.41", min_api_version="1.12"),
+            began=boot_time(),
             containers=tuple(self.containers.values()),
             images=tuple(self.images.values()),
             capacity=self._capacity,

@@ -1,6 +1,7 @@
 """Docker's timestamps (RFC 3339, up to nanoseconds) as integer nanoseconds since 1970."""
 
 import re
+import time
 from datetime import UTC, datetime
 
 NANOS = 10**9
@@ -8,6 +9,11 @@ NANOS = 10**9
 NEVER = "0001-01-01T00:00:00Z"
 
 _FORM = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)?\Z")
+
+
+def boot_time() -> int:
+    """The clock for waiting: monotonic ns, suspended time included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def parse_time(text: str) -> int:

@@ -1,0 +1,126 @@
+"""The Docker Engine API as an aiohttp application."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from shoal import __version__
+from shoal.api.docker.containers import Containers
+from shoal.api.docker.events import Events
+from shoal.api.docker.front import BODY_LIMIT, Front, failure, reply
+from shoal.api.docker.images import ImageCatalogue, Images
+from shoal.api.docker.later import refusal
+from shoal.api.docker.lifecycle import Lifecycle
+from shoal.api.docker.relay import ClientGone, abort
+from shoal.api.docker.streams import Streams
+from shoal.api.docker.system import OLDEST_API, System, api_number
+from shoal.model.errors import BadRequest, ShoalError
+from shoal.node.service import Service
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger(__name__)
+_STARTED = "shoal-started"
+#: Nobody reads it; it is what access logs of other servers say.
+_CLIENT_GONE = 499
+_VERSION = r"/v{version:\d+\.\d+}"
+
+
+def make_app(service: Service, *, vcluster: str, node_name: str) -> web.Application:
+    """The API of one vcluster on one node. Serve it on a socket that only its users may open."""
+    front = Front(service, vcluster, node_name)
+    system = System(front)
+    app = web.Application(middlewares=[_errors, _versions(system)], client_max_size=BODY_LIMIT)
+    app.on_response_prepare.append(_signature(system))
+    for method, path, handler in _routes(front, system):
+        app.router.add_route(method, path, handler)
+        app.router.add_route(method, _VERSION + path, handler)
+    app.router.add_route("*", _VERSION + "/{rest:.*}", _nothing)
+    app.router.add_route("*", "/{rest:.*}", _nothing)
+    return app
+
+
+def _routes(front: Front, system: System) -> list[tuple[str, str, Handler]]:
+    catalogue = ImageCatalogue(front)
+    containers, images = Containers(front, catalogue), Images(front, catalogue)
+    lifecycle, streams, events = Lifecycle(front), Streams(front), Events(front)
+    one = "/containers/{ref}"
+    return [
+        ("GET", "/_ping", system.ping),
+        ("HEAD", "/_ping", system.ping),
+        ("GET", "/version", system.version),
+        ("GET", "/info", system.info),
+        ("GET", "/events", events.follow),
+        ("POST", "/containers/create", containers.create),
+        ("GET", "/containers/json", containers.list),
+        ("GET", f"{one}/json", containers.inspect),
+        ("GET", f"{one}/logs", streams.logs),
+        ("POST", f"{one}/attach", streams.attach),
+        ("POST", f"{one}/resize", streams.resize),
+        ("POST", f"{one}/start", lifecycle.start),
+        ("POST", f"{one}/stop", lifecycle.stop),
+        ("POST", f"{one}/restart", lifecycle.restart),
+        ("POST", f"{one}/kill", lifecycle.kill),
+        ("POST", f"{one}/wait", lifecycle.wait),
+        ("DELETE", one, lifecycle.remove),
+        ("GET", "/images/json", images.list),
+        ("POST", "/images/create", images.create),
+        ("GET", "/images/{image:.+}/json", images.inspect),
+    ]
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Docker's status and JSON for every error; nothing of our inside reaches the client."""
+    try:
+        return await handler(request)
+    except ShoalError as error:
+        answer = failure(error)
+    except web.HTTPException as error:
+        answer = reply({"message": error.reason}, error.status)
+    except (ClientGone, ConnectionError):
+        answer = web.Response(status=_CLIENT_GONE)
+    except Exception:
+        _log.exception("docker_api_failed", method=request.method, path=request.path)
+        line = f"internal error in {request.method} {request.path}: see the daemon's log"
+        answer = reply({"message": line}, 500)
+    if _STARTED in request:
+        abort(request)  # a second answer within the first would be taken for its content
+    return answer
+
+
+def _versions(system: System) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = request.match_info.get("version")
+        newest = system.api_version()
+        if asked and api_number(asked) > api_number(newest):
+            raise BadRequest(
+                f"client version {asked} is too new. Maximum supported API version is {newest}"
+            )
+        if asked and api_number(asked) < api_number(OLDEST_API):
+            raise BadRequest(
+                f"client version {asked} is too old. Minimum supported API version is "
+                f"{OLDEST_API}, please upgrade your client to a newer version"
+            )
+        return await handler(request)
+
+    return check
+
+
+def _signature(
+    system: System,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        request[_STARTED] = True
+        response.headers["Api-Version"] = system.api_version()
+        response.headers["Docker-Experimental"] = "false"
+        response.headers["Ostype"] = "linux"
+        response.headers["Server"] = f"Shoal/{__version__} (linux)"
+
+    return sign
+
+
+async def _nothing(request: web.Request) -> web.StreamResponse:
+    raise refusal(request.method, request.match_info["rest"])

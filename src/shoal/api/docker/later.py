@@ -1,0 +1,61 @@
+"""Parts of Docker's API that are not there yet: refused by name, never a silent success."""
+
+from shoal.model.errors import NotFound, NotSupported, ShoalError
+
+_AREAS = {
+    "auth": "registry logins",
+    "build": "builds",
+    "commit": "commit",
+    "configs": "configs",
+    "distribution": "registry look-ups",
+    "exec": "exec",
+    "grpc": "builds",
+    "networks": "networks",
+    "nodes": "Swarm nodes",
+    "plugins": "plugins",
+    "secrets": "secrets",
+    "services": "Swarm services",
+    "session": "builds",
+    "swarm": "Swarm mode",
+    "system": "disk usage (system df)",
+    "tasks": "Swarm tasks",
+    "volumes": "volumes",
+}
+_CONTAINER = {
+    "archive": "cp",
+    "changes": "diff",
+    "exec": "exec",
+    "export": "export",
+    "pause": "pause",
+    "prune": "container prune",
+    "rename": "rename",
+    "stats": "stats",
+    "top": "top",
+    "unpause": "unpause",
+    "update": "update",
+    "ws": "attach over WebSocket",
+}
+_IMAGE = {
+    "get": "image save",
+    "history": "image history",
+    "load": "image load",
+    "prune": "image prune",
+    "push": "push",
+    "search": "search",
+    "tag": "tag",
+}
+
+
+def refusal(method: str, path: str) -> ShoalError:
+    """Why a request has no handler: a feature that comes later, or no such page. `path` has no
+    version."""
+    parts = path.strip("/").split("/")
+    area, last = parts[0], parts[-1]
+    feature = _AREAS.get(area, "")
+    if area == "containers":
+        feature = _CONTAINER.get(last, "")
+    elif area == "images":
+        feature = "removing images" if method == "DELETE" else _IMAGE.get(last, "")
+    if feature:
+        return NotSupported(f"shoal: {feature}: not there yet")
+    return NotFound("page not found")

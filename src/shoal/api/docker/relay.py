@@ -1,0 +1,98 @@
+"""Streams to a client: sent on piece by piece, and given up when the client goes away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from shoal.engine.http import error_text
+from shoal.model.container import ContainerView
+from shoal.model.errors import EngineError, ShoalError
+
+#: How soon a client that went away is noticed while there is nothing to send, seconds.
+CHECK = 1.0
+_CHUNK = 1 << 16
+
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """Nobody listens any more."""
+
+
+async def while_connected(request: web.Request, work: Awaitable[T]) -> T:
+    """Outcome of the work; cancels it and raises ClientGone once the client has gone."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=CHECK)
+            if not task.done() and request.transport is None:
+                raise ClientGone
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def start_stream(
+    request: web.Request, content_type: str, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    """A response whose headers are on their way already."""
+    response = web.StreamResponse(headers={**(headers or {}), "Content-Type": content_type})
+    await response.prepare(request)
+    return response
+
+
+async def relay(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Send an engine's answer on as it comes; closes it in any case."""
+    async with upstream:
+        content_type = upstream.headers.get("Content-Type", "application/octet-stream")
+        response = await start_stream(request, content_type)
+        try:
+            while chunk := await while_connected(request, upstream.content.read(_CHUNK)):
+                await response.write(chunk)
+        except (aiohttp.ClientError, OSError, ClientGone):
+            # Half a stream must not look like a whole one: close without the last chunk.
+            abort(request)
+        return response
+
+
+def abort(request: web.Request) -> None:
+    """End the connection at once."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def pieces(request: web.Request, source: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Items of the source for as long as the client listens."""
+    try:
+        while True:
+            try:
+                yield await while_connected(request, anext(source))
+            except (StopAsyncIteration, ClientGone):
+                return
+    finally:
+        close = getattr(source, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def checked(
+    upstream: aiohttp.ClientResponse, view: ContainerView, engine_path: str
+) -> aiohttp.ClientResponse:
+    """The answer if it is a success. Raises EngineError in the user's words."""
+    if upstream.status < 400:
+        return upstream
+    raise user_error(EngineError(await error_text(upstream), upstream.status), view, engine_path)
+
+
+def user_error(error: ShoalError, view: ContainerView, engine_path: str) -> EngineError:
+    """An engine's error with the container's own name."""
+    engine_name = engine_path.rpartition("/")[2]
+    return EngineError(error.text.replace(engine_name, view.name), error.status)
+
+
+def passed(request: web.Request, *names: str) -> dict[str, Any]:
+    """Those of the parameters that the client gave."""
+    return {name: request.query[name] for name in names if name in request.query}
