@@ -55,7 +55,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if body:
+            self.wfile.write(body)
 
     def do_GET(self) -> None:
         self.engine.asked.append(self.path)
@@ -124,14 +125,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.engine.start_error:
             self._json(400, {"message": self.engine.start_error})
             return
-        self._json(204, None)
         self.engine.started.set()
+        self._json(204, None)
 
     def _kill(self, _: bytes) -> None:
         self.engine.signals.append(self.path.partition("signal=")[2])
         self.engine.exit_code = 130
-        self._json(204, None)
         self.engine.ended.set()
+        self._json(204, None)
 
 
 @pytest.fixture
