@@ -110,3 +110,19 @@ def test_a_pinned_host_is_named() -> None:
         "no node can run it: 2 of 3 are not the host b that it is pinned to (bind mount /data), "
         "1 is unreachable; would fit without the bind mount /data or when host b is back"
     )
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_what_a_container_takes_does_not_speak_against_its_own_host(in_flight: bool) -> None:
+    wanted = Resources(3000, 6 * GIB, pinned_cores=(0,), ports=(HostPort(80),))
+    request = PlacementRequest(resources=wanted)
+    view = view_of(node("a"), node("b", cpu=1000))
+    if in_flight:
+        view.assume("container", id_of("a"), wanted)
+    else:
+        ports, cores = wanted.ports, wanted.pinned_cores
+        view.update_load(id_of("a"), Load(3000, 6 * GIB, 1, ports, cores))
+    assert explain(request, view, key="container").eligible == ()
+    own = explain(request, view, key="container", hosted_by=id_of("a"))
+    assert [one.name for one in own.eligible] == ["a"]
+    assert explain(request, view, key="other").eligible == ()

@@ -6,12 +6,14 @@ import msgspec
 
 from shoal.core.placement.advice import EXCLUDED, Judged, refusals, would_fit
 from shoal.core.placement.filters import DYNAMIC, PIN, STATIC, NameOf
+from shoal.core.placement.fit import cpu_need
 from shoal.core.placement.ranking import NOBODY, Excluded
 from shoal.core.placement.request import PlacementRequest
 from shoal.core.placement.scores import Scorer, seed_of, tie_break
 from shoal.core.placement.state import NodeState
 from shoal.core.placement.view import ClusterView
 from shoal.model.ids import short
+from shoal.model.resources import Load, Resources
 
 #: In the order in which they are told: a host that is gone is gone, whatever its labels.
 _FILTERS: Final = (*STATIC[:2], PIN, *STATIC[2:], *DYNAMIC)
@@ -42,9 +44,18 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def explain(
-    request: PlacementRequest, view: ClusterView, *, key: str = "", excluded: Excluded = NOBODY
+    request: PlacementRequest,
+    view: ClusterView,
+    *,
+    key: str = "",
+    excluded: Excluded = NOBODY,
+    hosted_by: str = "",
 ) -> Explanation:
-    """Judge every node as `rank` with the same arguments does. Looks at all nodes."""
+    """Judge every node as `rank` with the same arguments does. Looks at all nodes.
+
+    `hosted_by` is the id of the node that holds resources for the container already: what it
+    takes there does not speak against that node.
+    """
 
     def name_of(node_id: str) -> str:
         state = view.state(node_id)
@@ -52,7 +63,9 @@ def explain(
 
     fits: list[NodeState] = []
     refused: list[Judged] = []
-    for state in view.states():
+    for known in view.states():
+        own = hosted_by == known.info.id
+        state = _without_own(known, key, request.resources) if own else known
         judged = _judge(request, state, excluded, name_of)
         if judged.failed:
             refused.append(judged)
@@ -65,6 +78,23 @@ def explain(
         Verdict(one.info.id, one.info.name, True, score=scorer.score(one)) for one in fits
     ] + [_refusal(one) for one in refused]
     return Explanation(_summary(request, fits, refused, name_of), tuple(verdicts))
+
+
+def _without_own(state: NodeState, key: str, own: Resources) -> NodeState:
+    """The node as if the container were not there."""
+    twin = NodeState(state.index, state.salt, state.info, up=state.up)
+    twin.pending = {other: held for other, held in state.pending.items() if other != key}
+    load = state.load
+    if key not in state.pending:
+        load = Load(
+            cpu_millis=max(load.cpu_millis - cpu_need(own), 0),
+            memory=max(load.memory - own.memory, 0),
+            containers=max(load.containers - 1, 0),
+            ports=tuple(port for port in load.ports if port not in own.ports),
+            pinned_cores=tuple(core for core in load.pinned_cores if core not in own.pinned_cores),
+        )
+    twin.set_load(load)
+    return twin
 
 
 def _judge(
