@@ -33,7 +33,7 @@ def events(
 def _words(event: dict[str, Any]) -> str:
     at = datetime.fromtimestamp(event["time"] / 1e9).astimezone()
     more = {"image": event["image"], **event["attributes"]}
-    details = ", ".join(f"{name}={value}" for name, value in more.items() if value)
+    details = ", ".join(f"{key}={value}" for key, value in more.items() if value and key != "name")
     time = at.isoformat(timespec="milliseconds")
     return (
         f"{time} {event['host']} container {event['action']} {event['name']} "
