@@ -97,19 +97,22 @@ class SyncEqual(msgspec.Struct, frozen=True, tag="equal"):
 
 
 class SyncKeys(msgspec.Struct, frozen=True, tag="keys"):
-    """The sender's versions in buckets that differ."""
+    """The sender's versions in buckets that differ. `settled` as in SyncEqual."""
 
     vcluster: str
     buckets: tuple[int, ...]
     versions: tuple[tuple[RecordKey, Version], ...]
+    settled: bool
 
 
 class SyncRecords(msgspec.Struct, frozen=True, tag="records"):
-    """Records the receiver lacks, and keys of those the sender lacks."""
+    """Records the receiver lacks, and keys of those the sender lacks. `complete`: with these the
+    receiver has all that was acknowledged as far as the sender knows."""
 
     vcluster: str
     records: tuple[Record, ...]
     wanted: tuple[RecordKey, ...] = ()
+    complete: bool = False
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign"):

@@ -291,7 +291,7 @@ class NodeCore:
             case m.SyncEqual():
                 item.equal(sender, message)
             case m.SyncKeys():
-                item.copy.offer(sender, message)
+                item.keys(sender, message)
             case m.SyncRecords():
                 item.records(sender, message)
             case _ if item.keeper is not None:

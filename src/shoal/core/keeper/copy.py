@@ -10,7 +10,15 @@ import msgspec
 
 from shoal.core.context import Context
 from shoal.core.effects import Log
-from shoal.core.keeper.records import TOMBSTONE, Change, Record, RecordKey, Records, successor
+from shoal.core.keeper.records import (
+    TOMBSTONE,
+    Change,
+    Record,
+    RecordKey,
+    Records,
+    Version,
+    successor,
+)
 from shoal.core.messages import SyncDigest, SyncEqual, SyncKeys, SyncRecords
 from shoal.model.ids import short
 
@@ -18,6 +26,7 @@ from shoal.model.ids import short
 BATCH = 500
 HOLDS = "holds"
 _SEPARATOR = "\x1f"
+_NO_VERSION: Version = (-1, "")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -128,8 +137,16 @@ class Copy:
         versions = tuple(
             (record.key, record.version) for record in self.records.in_buckets(different)
         )
-        self._context.send(sender, SyncKeys(self.vcluster, different, versions))
+        self._context.send(sender, SyncKeys(self.vcluster, different, versions, settled))
         return False
+
+    def covered(self, message: SyncKeys) -> bool:
+        """Whether the sender of the versions has all that this copy has, or newer."""
+        theirs = dict(message.versions)
+        return all(
+            record.version <= theirs.get(record.key, _NO_VERSION)
+            for record in self.records.in_buckets(message.buckets)
+        )
 
     def offer(self, sender: str, message: SyncKeys) -> None:
         """Send what the sender of the versions lacks and ask for what this copy lacks."""
@@ -146,7 +163,9 @@ class Copy:
         *first, last = batches(surplus)
         for batch in first:
             self._context.send(sender, SyncRecords(self.vcluster, batch))
-        self._context.send(sender, SyncRecords(self.vcluster, last, wanted))
+        # Of several parts one may be lost; then the next comparison finds the rest.
+        whole = self.complete and not first
+        self._context.send(sender, SyncRecords(self.vcluster, last, wanted, whole))
 
     def supply(self, sender: str, wanted: Iterable[RecordKey]) -> None:
         """Send the records asked for."""

@@ -63,7 +63,6 @@ class Replication:
         """Send records to the copies."""
         if not self.targets:
             return
-        self._equal.clear()
         for part in batches(records):
             stamp = self._context.stamp()
             self._batches[stamp] = Batch(part, set(self.targets), self._context.now.mono)
@@ -94,8 +93,11 @@ class Replication:
 
     @property
     def settled(self) -> bool:
-        """Whether every current copy was last seen equal to this one."""
-        return self._equal >= set(self.targets)
+        """Whether every current copy equals this one: it was seen to once, and has confirmed
+        everything since."""
+        return self._equal >= set(self.targets) and not any(
+            batch.missing for batch in self._batches.values()
+        )
 
     def dirty(self) -> None:
         """Records came from elsewhere: bring the copies level."""
@@ -122,4 +124,6 @@ class Replication:
         closed = [stamp for stamp in self._batches if stamp not in self._open]
         surplus = closed[: max(0, len(closed) - _TRAILING)]
         for stamp in surplus + [s for s in closed if not self._batches[s].missing]:
-            self._batches.pop(stamp, None)
+            batch = self._batches.pop(stamp, None)
+            if batch is not None:
+                self._equal -= batch.missing

@@ -215,9 +215,23 @@ class Vcluster:
             self._completed()
         if self.keeper is not None:
             self.keeper.replication.equal(sender, message)
-        elif message.settled and sender == self._owner and not self._among_holders():
-            self.copy.forget()
-            self._reader = None
+        else:
+            self._relieved(sender, settled=message.settled)
+
+    def keys(self, sender: str, message: m.SyncKeys) -> None:
+        """The sender has other versions. Records change all the time, so a former copy need not
+        be equal to the keeper's to be dispensable: it is enough that it has nothing to offer."""
+        covered = self.keeper is None and self.copy.covered(message)
+        if not (covered and self._relieved(sender, settled=message.settled)):
+            self.copy.offer(sender, message)
+
+    def _relieved(self, sender: str, *, settled: bool) -> bool:
+        """Delete a former copy if the keeper and all current copies have what it has."""
+        if not settled or sender != self._owner or self._among_holders():
+            return False
+        self.copy.forget()
+        self._reader = None
+        return True
 
     def holders(self) -> list[str]:
         """The nodes that should hold copies, the keeper first."""
@@ -228,6 +242,8 @@ class Vcluster:
 
     def records(self, sender: str, message: m.SyncRecords) -> None:
         self.merge(message.records)
+        if message.complete:
+            self._completed()
         self.copy.supply(sender, message.wanted)
 
     def nudge(self) -> None:
