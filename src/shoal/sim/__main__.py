@@ -52,7 +52,9 @@ def _run(first: int = 0, count: int = 50) -> int:
     for probe in PROBES:
         print(f"{probes[probe]:8} {probe}")  # noqa: T201
     spent = time.process_time() - began
-    print(f"{failed} of {count} failed; {spent / count:.2f} CPU s and {steps // count} steps a seed")  # noqa: T201
+    print(
+        f"{failed} of {count} failed; {spent / count:.2f} CPU s and {steps // count} steps a seed"
+    )  # noqa: T201
     return 1 if failed else 0
 
 

@@ -196,7 +196,7 @@ def _instance(view: ContainerView, places: list[tuple[Host, str]]) -> list[str]:
     host, phase = places[0]
     if host.id != view.node:
         return [f"{short} is on {host.name} and listed on {view.node_name}"]
-    if phase != view.status.phase:
+    if phase != view.status.phase and "sim" not in view.spec.body:
         return [f"{short} is {phase} and listed as {view.status.phase}"]
     if view.desired == "stopped" and phase == "running" and not view.status.error_status:
         return [f"{short} is to be stopped and runs"]
@@ -209,13 +209,8 @@ def _excused(view: ContainerView) -> bool:
     """Whether it rightly does not run: its policy, its own end, or the host's room says so."""
     if view.status.error_status or "not restarted" in view.note:
         return True
-    policy, spec = view.spec.restart.name, view.spec
-    ends_itself = "sim" in spec.body
-    if policy in ("always", "unless-stopped"):
-        return ends_itself
-    if policy == "on-failure":
-        return view.status.exit_code == 0
-    return True
+    policy, ends_itself = view.spec.restart.name, "sim" in view.spec.body
+    return ends_itself or policy not in ("always", "unless-stopped")
 
 
 def _ledgers(run: "Run", views: dict[str, ContainerView]) -> list[str]:
