@@ -1,6 +1,6 @@
 """Bodies of the native API: what programs read and write as JSON. Times are wall clock ns."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -12,8 +12,6 @@ from shoal.model.ids import short
 from shoal.model.node import EngineInfo
 from shoal.model.resources import Capacity, CpuClass, Load
 from shoal.node.service import Member
-
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=10 * 365 * 86_400)]
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -62,13 +60,6 @@ class ContainerListing(msgspec.Struct, frozen=True):
     containers: tuple[ContainerSummary, ...]
     stale: bool
     partial: bool
-
-
-class CreateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`body` is what Docker's `POST /containers/create` takes."""
-
-    body: dict[str, Any]
-    name: str = ""
 
 
 class ActionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
