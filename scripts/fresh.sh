@@ -10,23 +10,22 @@ cd "$(dirname "$0")/.."
 source_tree=$PWD
 
 if [ "${1:-}" != inside ]; then
+    root=$(mktemp -d "${TMPDIR:-/var/tmp}/shoal-fresh.XXXXXX")
+    chmod 755 "$root"
+    # What is mounted below is mounted in the inner namespace only, so it cannot be removed here.
+    trap 'rm -rf --one-file-system "$root"' EXIT
     mkdir -p build
-    exec unshare --mount --pid --fork --kill-child --mount-proc "$0" inside </dev/null \
-        > >(tee build/fresh.log) 2>&1
+    unshare --mount --pid --fork --kill-child --mount-proc "$0" inside "$root" </dev/null 2>&1 |
+        tee build/fresh.log
+    exit
 fi
-
-root=$(mktemp -d "${TMPDIR:-/var/tmp}/shoal-fresh.XXXXXX")
-cleanup() {
-    umount --recursive --lazy "$root/proc" "$root/sys" "$root/dev" 2>/dev/null || true
-    rm -rf --one-file-system "$root"
-}
-trap cleanup EXIT
+root=$2
 
 # Empty if apt knows no Debian mirror (on Ubuntu): then debootstrap takes its own.
 mirror=${SHOAL_FRESH_MIRROR:-$(
     find /etc/apt/sources.list /etc/apt/sources.list.d -type f -exec cat {} + 2>/dev/null |
         awk '!/^ *#/ { for (i = 1; i <= NF; i++) if (!found && $i ~ /:\/\/.*debian\/?$/) {
-            print $i; found = 1 } }'
+            print $i; found = 1 } }' || true
 )}
 
 echo "== minimal Debian 12"
@@ -46,10 +45,14 @@ copy() {
 }
 copy /etc/apt/apt.conf.d /etc/pip.conf /etc/resolv.conf /etc/hosts /etc/ssl/certs \
     /usr/local/share/ca-certificates "$HOME/.config/pip" "$HOME/.pip"
-# Indexes that are directories of this machine.
+# Indexes that are directories of this machine: their pages point to files beside them.
 for path in $(cat /etc/pip.conf "$HOME/.config/pip/pip.conf" 2>/dev/null |
-    grep -Eo 'file:///[^ ]+' | sed 's,^file://,,'); do
-    copy "$path"
+    grep -Eo 'file:///[^ ]+' | sed 's,^file://,,; s,/simple/*$,,' | sort -u); do
+    if [ -d "$path" ]; then
+        mkdir -p "$root$path"
+        mount --bind "$path" "$root$path"
+        echo "showing $path"
+    fi
 done
 
 mkdir -p "$root/root"

@@ -334,14 +334,14 @@ def may_install(packages: list[str], *, yes: bool) -> bool:
 def install(packages: list[str]) -> bool:
     """Install Debian packages; a package's service stays as it is. Returns whether it worked."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    options = ["--yes", "--quiet", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
+    options = ["--yes", "-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
 
     def run(*command: str) -> bool:
         say("+ " + " ".join(command))
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
         return done.returncode == 0
 
-    if not run("apt-get", "update", "--quiet"):
+    if not run("apt-get", "update", "-qq"):
         return False
     # Newer releases have the engine and its client in two packages.
     client = "docker.io" in packages and _output(["apt-cache", "show", "docker-cli"])

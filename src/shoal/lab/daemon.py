@@ -15,7 +15,9 @@ from shoal.lab.system import run
 
 RUN_DIR = "/run/shoal"
 _SHOAL = (sys.executable, "-m", "shoal")
+#: A daemon starts as `python -m shoal VERB` and becomes its own supervisor.
 _VERBS = frozenset({"create", "join", "daemon"})
+_SUPERVISOR = "shoal.node.supervisor"
 
 
 def log_file(places: Places, host: str) -> Path:
@@ -96,7 +98,7 @@ def is_ready(socket: Path, *, timeout: float = 2.0) -> bool:
 
 def parents(host_processes: Sequence[Process], first: int) -> list[Process]:
     """The daemon's parent process among those of a host whose first process is `first`."""
-    return [p for p in host_processes if p.parent == first and _is_daemon(p)]
+    return [p for p in host_processes if p.parent == first and is_daemon(p)]
 
 
 def workers(host_processes: Sequence[Process], first: int) -> list[Process]:
@@ -105,8 +107,10 @@ def workers(host_processes: Sequence[Process], first: int) -> list[Process]:
     return [p for p in host_processes if p.parent in above]
 
 
-def _is_daemon(process: Process) -> bool:
-    return "shoal" in process.argv and not _VERBS.isdisjoint(process.argv)
+def is_daemon(process: Process) -> bool:
+    """Whether the process is a daemon's parent process, by its command line."""
+    words = process.argv
+    return _SUPERVISOR in words or ("shoal" in words and not _VERBS.isdisjoint(words))
 
 
 def stop(host_processes: Sequence[Process], first: int, *, timeout: float) -> None:

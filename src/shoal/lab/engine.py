@@ -5,6 +5,7 @@ from pathlib import Path
 from shoal.lab import http
 from shoal.lab.cgroups import parent
 from shoal.lab.errors import LabError
+from shoal.lab.processes import Process
 from shoal.lab.spec import Places
 
 #: Where the engine's socket lies inside every host.
@@ -30,6 +31,10 @@ def command(places: Places, host: str) -> list[str]:
         "--exec-opt=native.cgroupdriver=cgroupfs",
         f"--cgroup-parent={parent(places.lab, host)}",
     ]
+
+
+def is_engine(process: Process) -> bool:
+    return bool(process.argv) and Path(process.argv[0]).name == PROGRAM
 
 
 def prepare(places: Places, host: str) -> None:

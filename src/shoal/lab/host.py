@@ -18,10 +18,10 @@ from shoal.lab.processes import Process
 from shoal.lab.spec import HostSpec, LabSpec, Places
 from shoal.lab.system import environment, run, spawn, wait_until
 
-ENGINE_TIMEOUT = 60.0
-DAEMON_TIMEOUT = 60.0
-#: A daemon that is asked to end gets as long; its leave message and its last writes take less.
-_STOP_TIMEOUT = 15.0
+_ANSWER_TIMEOUT = 60.0
+_GONE_FOR = 0.5
+#: A daemon that is asked to end gets as long; it gives its own worker 20 s.
+_STOP_TIMEOUT = 30.0
 
 
 class Host:
@@ -151,7 +151,7 @@ class Host:
     def start_engine(self) -> None:
         """Start the engine and wait until it answers."""
         self._launch(engine.command(self._places, self.name), self.engine_log)
-        self._await_answer("engine", engine.PROGRAM, self._engine_is_up, self.engine_log)
+        self._await_answer("engine", engine.is_engine, self._engine_is_up, self.engine_log)
 
     def load(self, archive: Path) -> None:
         """Load the images of a `docker save` archive into the engine."""
@@ -161,20 +161,31 @@ class Host:
         return engine.is_up(self.engine_socket)
 
     def _await_answer(
-        self, what: str, word: str, true: Callable[[], bool], log: Path, timeout: float = 60.0
+        self,
+        what: str,
+        is_it: Callable[[Process], bool],
+        answers: Callable[[], bool],
+        log: Path,
     ) -> None:
-        """Wait for a service; gives up as soon as its process has ended."""
+        """Wait for a service to answer; gives up soon after its process has ended."""
+        last_seen = time.monotonic()
 
         def up_or_ended() -> bool:
-            return true() or not any(word in _words(p) for p in self.processes())
+            nonlocal last_seen
+            if answers():
+                return True
+            now = time.monotonic()
+            if any(is_it(p) for p in self.processes()):
+                last_seen = now
+            # A process that starts another program is nobody for a moment.
+            return now > last_seen + _GONE_FOR
 
         try:
-            wait_until(what, up_or_ended, timeout=timeout)
+            wait_until(what, up_or_ended, timeout=_ANSWER_TIMEOUT)
         except LabError:
-            raise LabError(
-                f"host {self.name}: no {what} after {timeout:.0f} s: see {log}"
-            ) from None
-        if not true():
+            complaint = f"host {self.name}: no {what} in {_ANSWER_TIMEOUT:.0f} s: see {log}"
+            raise LabError(complaint) from None
+        if not answers():
             raise LabError(f"host {self.name}: the {what} ended: {_last_line(log)} (see {log})")
 
     # -- daemon --------------------------------------------------------------------------
@@ -245,9 +256,8 @@ class Host:
         if self.daemon_processes():
             raise LabError(f"the daemon of host {self.name} runs already")
         self._launch(argv, self.daemon_log)
-        self._await_answer(
-            "daemon", "shoal", self.daemon_is_ready, self.daemon_log, timeout=DAEMON_TIMEOUT
-        )
+        ready, log = self.daemon_is_ready, self.daemon_log
+        self._await_answer("daemon", daemon.is_daemon, ready, log)
         daemon.note_member(self._places, self.name)
 
     # -- state ---------------------------------------------------------------------------
@@ -273,10 +283,6 @@ def _needed_paths(places: Places) -> list[Path]:
     """What a host must see even if it lies under /run or /tmp, which are its own."""
     source = Path(hostinit.__file__).resolve().parents[2]
     return [places.state, source, Path(sys.prefix), Path(sys.base_prefix)]
-
-
-def _words(process: Process) -> set[str]:
-    return {Path(word).name for word in process.argv}
 
 
 def _last_line(log: Path) -> str:

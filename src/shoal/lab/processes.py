@@ -64,7 +64,10 @@ def is_first_of_namespace(process: Process) -> bool:
 
 
 def read(pid: int) -> Process | None:
-    """The process, or None when it is gone, a zombie, or of the kernel."""
+    """The process, or None when it is gone or a zombie.
+
+    Its arguments are empty for a moment while it starts another program, and while it ends.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -72,10 +75,10 @@ def read(pid: int) -> Process | None:
         return None
     # The name in brackets may itself hold spaces and brackets.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX" or not arguments:
+    if fields[0] in "ZX":
         return None
     words = arguments.rstrip(b"\0").split(b"\0")
-    argv = tuple(word.decode(errors="replace") for word in words)
+    argv = tuple(word.decode(errors="replace") for word in words if word)
     return Process(pid, int(fields[1]), int(fields[19]), fields[0] == "T", argv)
 
 
