@@ -34,12 +34,15 @@ _NO_GENERATION = Generation(0, 0, "")
 class Attempt(msgspec.Struct):
     """What this keeper remembers of a container while it cares for it. `excluded` maps nodes to
     why they are left out, until `excluded_until`; `interest` is when a client last asked for
-    the create; `releasing` are hosts that have not confirmed; times are monotonic ns."""
+    the create; `releasing` are hosts that have not confirmed; `contested` is the placement that
+    an older instance contests; times are monotonic ns."""
 
     excluded: dict[str, str] = {}
     excluded_until: int = 0
     interest: int = 0
     releasing: set[str] = set()
+    contested: Generation | None = None
+    contested_since: int = 0
     note: str = ""
 
 
@@ -177,7 +180,8 @@ class Reconciler:
         now = self._context.now.wall
         placement = Placement(node, generation, reason, now, replacing)
         self._board.place(container, placement)
-        self._view.assume(container.id, node, container.spec.resources)
+        needs = container.spec.resources
+        self._view.assume(container.id, node, needs.with_defaults() if replacing else needs)
         self.attempt(container.id).note = ""
         self.advance(container.id)
 
@@ -409,21 +413,32 @@ class Reconciler:
             assert current is not None
             keep = held.running and held.started < current.started
         else:
-            age = self._context.now.wall - placement.at
             present = self._members.is_present(placement.node)
             failed = current is not None and current.error_status != 0
-            keep = not present or failed or age > SETTLE_WITHIN
+            late = not present or failed or self._waited(placement, held.id) > SETTLE_WITHIN
+            # What ran there and ended has its successor: only one that still runs beats it.
+            keep = late and (held.running or not _has_run(current))
         if keep:
             reason = f"kept on {self._members.name(sender)}, where it runs"
             self.assign_to(container, sender, reason)
         return keep
 
+    def _waited(self, placement: Placement, object_id: str) -> int:
+        """How long (ns) this keeper has known of a placement that an older instance contests."""
+        attempt = self.attempt(object_id)
+        if attempt.contested != placement.generation:
+            attempt.contested = placement.generation
+            attempt.contested_since = self._context.now.mono
+        return self._context.now.mono - attempt.contested_since
+
     def _supersede(
         self, container: Container, placement: Placement, sender: str, held: m.Held
     ) -> None:
         """Have an older instance given up, if the named host runs it or nobody wants it to."""
-        # While it should run, only the named host's word that it does ends an older instance.
-        if self._runs(container.reported, placement) or container.wish.state != "running":
+        # While it should run, only the named host's word that it does ends an older one that runs.
+        current = container.reported
+        ended = not held.running and _has_run(current)
+        if ended or self._runs(current, placement) or container.wish.state != "running":
             order = m.Release(self._vcluster, held.id, held.generation)
             self._context.send(sender, order)
 
@@ -445,3 +460,8 @@ class Reconciler:
                 self._board.write(loser.id, NAME, renamed)
                 self._context.info("renamed", container=short(loser.id), to=renamed.name)
                 self.tell_host(self._board.containers[loser.id])
+
+
+def _has_run(status: Status | None) -> bool:
+    """Whether the host that said this has ever run it."""
+    return status is not None and status.started > 0
