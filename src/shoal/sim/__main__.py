@@ -54,7 +54,7 @@ def _run(first: int = 0, count: int = 50) -> int:
     spent = time.process_time() - began
     print(
         f"{failed} of {count} failed; {spent / count:.2f} CPU s and {steps // count} steps a seed"
-    )  # noqa: T201
+    )
     return 1 if failed else 0
 
 

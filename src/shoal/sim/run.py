@@ -75,7 +75,7 @@ class Run:
         )
 
     @staticmethod
-    def _start(host: Host, founder: bool) -> None:  # noqa: FBT001 - called by the queue
+    def _start(host: Host, founder: bool) -> None:
         host.start(founder=founder)
 
     def go(self) -> Outcome:

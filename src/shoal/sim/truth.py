@@ -110,7 +110,7 @@ class Truth(Witness):
 
     # -- keepers -------------------------------------------------------------------------------
 
-    def keeper_began(self, node: Host, vcluster: str, partial: bool) -> None:  # noqa: FBT001
+    def keeper_began(self, node: Host, vcluster: str, partial: bool) -> None:
         if partial:
             self._probes.hit("partial keeper")
         assert node.core is not None
