@@ -204,12 +204,8 @@ class Keeper:
     def _why(self, operation: ops.WhyContainer) -> ops.Why:
         container = self.board.find(operation.ref)
         explanation = self.reconciler.explain(container)
-        placement = container.placement
-        host = placement.node if placement is not None else ""
         verdicts = tuple(
             ops.NodeVerdict(one.name, one.eligible, one.score, one.filter, one.reason)
-            if one.node != host or not self._members.is_present(host)
-            else ops.NodeVerdict(one.name, eligible=True, reason="it is here")
             for one in explanation.nodes
         )
         history = tuple(

@@ -155,7 +155,9 @@ class Reconciler:
         assert container.spec is not None
         request = request_of(container.spec, replacing=replacing)
         excluded = self.attempt(container.id).excluded
-        return explain(request, self._view, key=container.id, excluded=excluded)
+        placement = container.placement
+        host = placement.node if placement is not None and container.reported is not None else ""
+        return explain(request, self._view, key=container.id, excluded=excluded, hosted_by=host)
 
     def place(self, container: Container, reason: str, *, replacing: bool = False) -> bool:
         """Give the container a new generation on the best node. False if there is none."""
