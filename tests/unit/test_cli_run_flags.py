@@ -223,4 +223,7 @@ def test_the_body_is_that_of_dockers_client(
     binds = ours["HostConfig"].get("Binds")
     if binds:
         ours["HostConfig"]["Binds"] = [each.replace("/home/me/", f"{tmp_path}/") for each in binds]
+    for host in (ours["HostConfig"], theirs["HostConfig"]):
+        for name in ("Binds", "Ulimits"):  # docker's client keeps them in a map without order
+            host[name] = sorted(host.get(name, ()), key=str)
     assert ours == theirs
