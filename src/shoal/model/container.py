@@ -44,6 +44,7 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     movable: bool = False  # starts elsewhere when its host dies
     stays_because: str = ""  # why not, in words for `shoal ps`
     auto_remove: bool = False
+    volumes: tuple[str, ...] = ()  # named volumes: their data is on one host
     created: int = 0  # wall clock, ns
     command: tuple[str, ...] = ()  # what runs: entrypoint and arguments, the image's included
 

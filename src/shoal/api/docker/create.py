@@ -66,6 +66,7 @@ def spec_of(
         movable=not reason,
         stays_because=reason,
         auto_remove=fields.host.auto_remove,
+        volumes=named_volumes(fields.host),
         created=around.now,
         command=command(fields, image),
     )
@@ -201,14 +202,23 @@ def _ties(fields: CreateFields) -> list[str]:
     """What exists on one machine only."""
     host = fields.host
     ties = [f"bind mount {path}" for path in _bind_mounts(host)]
-    ties += [f"volume {name}" for name in map(bind_volume, host.binds or ()) if name]
-    for mount in host.mounts or ():
-        if mount.type == "volume":
-            ties.append(f"volume {mount.source or mount.target}")
+    ties += [f"volume {name}" for name in named_volumes(host)]
+    ties += [
+        f"volume {mount.target}"
+        for mount in host.mounts or ()
+        if mount.type == "volume" and not mount.source
+    ]
     anonymous = [bind for bind in host.binds or () if ":" not in bind]
     ties += [f"volume {path}" for path in [*anonymous, *(fields.volumes or {})]]
     ties += [f"device {device.path_on_host}" for device in host.devices or ()]
     return ties
+
+
+def named_volumes(host: HostFields) -> tuple[str, ...]:
+    """Names of the volumes it uses, each once."""
+    names = [name for name in map(bind_volume, host.binds or ()) if name]
+    names += [m.source for m in host.mounts or () if m.type == "volume" and m.source]
+    return tuple(dict.fromkeys(names))
 
 
 def _bind_mounts(host: HostFields) -> list[str]:

@@ -10,6 +10,7 @@ from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, answer_read
 from shoal.core.keeper.reconciler import Reconciler
 from shoal.core.keeper.replication import Replication
 from shoal.core.keeper.views import view_of
+from shoal.core.keeper.volumes import note_volumes, with_volume_pins
 from shoal.core.keeper.waiters import Waiter, Waiters, acknowledges, outcome
 from shoal.core.members import Members
 from shoal.core.placement import ClusterView, request_of
@@ -118,12 +119,13 @@ class Keeper:
                 "reuse that name."
             )
         request_of(operation.spec)
-        candidate = Container(operation.id, spec=operation.spec)
+        spec = with_volume_pins(self.board, operation.spec)
+        candidate = Container(operation.id, spec=spec)
         node = self.reconciler.choose(candidate)
         if node is None:
             raise Conflict(self.reconciler.explain(candidate).summary)
         stamp = self._context.stamp()
-        self.board.write(operation.id, r.SPEC, operation.spec)
+        self.board.write(operation.id, r.SPEC, spec)
         self.board.write(operation.id, r.NAME, Claim(operation.name, stamp))
         self.board.write(operation.id, r.DESIRED, Wish())
         self.board.write(operation.id, r.LIFE, Life("creating", since=stamp))
@@ -255,6 +257,7 @@ class Keeper:
         made = status is not None and status.phase != "creating"
         if made and container.tombstone is None and container.life.state != "created":
             self.board.live(container, Life("created"))
+            note_volumes(self.board, container)
             self.reconciler.tell_host(self.board.containers[container.id])
 
     def hear(self, sender: str, message: m.Message) -> None:
