@@ -289,8 +289,11 @@ class Runner:
         """The engine has this entry's container in this state."""
         entry.created, entry.engine_name = True, container.name
         status = self._merged(entry, container)
-        if status != entry.status:
+        changed = status != entry.status
+        if changed:
             self.restate(entry, status)
+        # Also when it is no news: what was planned then may have been lost with the daemon.
+        if changed or not entry.call:
             self._after_end(entry)
         self.drive(entry)
 
@@ -327,7 +330,7 @@ class Runner:
             self._wait(entry, entry.backoff)
             return
         self._settle_room(entry)
-        if spec.auto_remove:
+        if spec.auto_remove and not entry.asks_removal:
             entry.asks_removal = True
             self._desk.changed(entry)
 
