@@ -2,7 +2,7 @@
 # Brings up the demo and says what to type next. The last line points the stock client at it.
 set -eu
 cd "$(dirname "$0")/.."
-line=$(.venv/bin/shoal lab up --hosts 3 --image build/demo.tar --images-on all)
+line=$(.venv/bin/shoal lab up --hosts 3 --image build/demo.tar --images-on b)
 cat <<TEXT
 
 Three hosts run on this machine; every one of them answers for all of them.

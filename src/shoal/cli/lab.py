@@ -52,10 +52,10 @@ def lab() -> None:
 )
 @click.option(
     "--images-on",
-    type=click.Choice(["first", "all"]),
+    metavar="HOST,…",
     default="first",
     show_default=True,
-    help="Which hosts get the images.",
+    help="Which hosts get the images: `all`, `first` or names.",
 )
 @click.option("--keep", is_flag=True, help="If it fails, leave what is half made, to look at.")
 @click.option("--progress/--quiet", default=True, help="Say what happens meanwhile.")

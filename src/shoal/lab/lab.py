@@ -65,7 +65,7 @@ class Lab:
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
-        a cloud of all hosts. `images_on` is "first" or "all". What is half made when
+        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. What is half made when
         something fails is taken away again, unless `keep` is set.
         """
         require_tools()
@@ -78,7 +78,7 @@ class Lab:
             self._boot(self.hosts)
             if images:
                 progress(f"loading {len(images)} image archive(s)")
-                self._load(images, self.hosts if images_on == "all" else self.hosts[:1])
+                self._load(images, self._chosen(images_on))
             if daemons:
                 progress("starting the daemons")
                 self.start_daemons()
@@ -87,6 +87,12 @@ class Lab:
                 self.down()
             raise
         return self
+
+    def _chosen(self, words: str) -> list[Host]:
+        """The hosts that `all`, `first` or names with commas stand for. Raises LabError."""
+        if words == "all":
+            return self.hosts
+        return self.hosts[:1] if words == "first" else [self.host(n) for n in words.split(",")]
 
     def down(self) -> None:
         """Take away everything of the lab, also of one that is half made or half gone."""
