@@ -17,12 +17,11 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
-    """An operation for a vcluster's keeper (`stale`: for any copy). `attempt` counts from 1."""
+    """An operation for a vcluster's keeper (`stale`: for any copy)."""
 
     request: str
     vcluster: str
     operation: Operation
-    attempt: int = 1
     stale: bool = False
 
 

@@ -25,7 +25,6 @@ class Pending(msgspec.Struct):
     """A request that has no answer yet."""
 
     request: Request
-    attempt: int = 0
     asked: str = ""
     hops: int = 0
     stale: m.Told | None = None
@@ -48,7 +47,6 @@ class Requests:
         self._ask(pending)
 
     def _ask(self, pending: Pending) -> None:
-        pending.attempt += 1
         pending.hops = 0
         request = pending.request
         self._context.after(RETRY_AFTER, "ask-again", request.request)
@@ -57,7 +55,7 @@ class Requests:
     def _put_to(self, pending: Pending, node: str) -> None:
         pending.asked = node
         request = pending.request
-        ask = m.Ask(request.request, request.vcluster, request.operation, pending.attempt)
+        ask = m.Ask(request.request, request.vcluster, request.operation)
         self._context.send(node, ask)
 
     def ask_again(self, key: str) -> None:
@@ -77,7 +75,6 @@ class Requests:
         """Do not wait for an answer of a node that is gone."""
         for pending in self._open.values():
             if pending.asked == node:
-                pending.attempt += 1
                 owner = self._members.ring.owner(pending.request.vcluster) or ""
                 self._put_to(pending, owner)
 

@@ -85,19 +85,13 @@ class Board:
             raise BadRequest(f"Multiple IDs found with provided prefix: {ref}")
         raise NotFound(f"No such container: {ref}")
 
-    def buried(self, ref: str) -> Container | None:
-        """The removed container that last had this id or name."""
-        exact = self.containers.get(ref)
-        if exact is not None:
-            return exact if exact.tombstone is not None else None
-        name = ref.removeprefix("/")
-        graves = [
-            c
-            for c in self.containers.values()
-            if c.tombstone is not None
-            and (c.tombstone.value.get("name") == name or c.id.startswith(ref))
-        ]
-        return max(graves, key=lambda c: c.stamp, default=None)
+    def grave(self, request: str) -> Record | None:
+        """The tombstone that a request has made, at whichever keeper."""
+        for container in self.containers.values():
+            grave = container.tombstone
+            if grave is not None and grave.value.get("request") == request:
+                return grave
+        return None
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -126,9 +120,13 @@ class Board:
         key = placement.generation.key
         return self.write(container.id, r.PLACEMENT, placement, key)
 
-    def bury(self, container: Container, *, volumes: bool) -> Record:
-        status = container.status
-        value = {"name": container.name, "exit_code": status.exit_code, "volumes": volumes}
+    def bury(self, container: Container, *, volumes: bool, request: str) -> Record:
+        value = {
+            "name": container.name,
+            "exit_code": container.status.exit_code,
+            "volumes": volumes,
+            "request": request,
+        }
         return self.write_fields(container.id, r.TOMBSTONE, value)
 
     def absorb(self, records: Iterable[Record]) -> list[str]:

@@ -11,7 +11,6 @@ import msgspec
 from shoal.core.context import Context
 from shoal.core.effects import Log
 from shoal.core.keeper.records import (
-    TOMBSTONE,
     Change,
     Record,
     RecordKey,
@@ -85,10 +84,6 @@ class Copy:
         record = successor(base, key, self._context.stamp(), self._context.node_id, value)
         self._store(self.records.merge(record))
         return record
-
-    def bury(self, object_id: str, value: dict[str, object]) -> Record:
-        """Remove an object for good."""
-        return self.write(object_id, TOMBSTONE, value)
 
     def absorb(self, records: Iterable[Record]) -> set[str]:
         """Merge records from elsewhere. Answers the ids of the objects that changed."""

@@ -133,13 +133,17 @@ class Keeper:
 
     def _operate(self, sender: str, message: m.Ask, operation: ops.Operate) -> ops.Answer | None:
         container = self.board.find(operation.ref)
+        if container.wish.request == message.request:  # a former keeper has taken it
+            waiter = Waiter(message.request, sender, "operate", container.id, container.wished)
+            self._wait(waiter)
+            return None
         if operation.action == "start":
             self._check_startable(container)
         else:
             self._check_host(container)
         if self._nothing_to_do(container, operation):
             return ops.Done(container.id, changed=False)
-        record = self.board.wish(container, _wish_of(container, operation))
+        record = self.board.wish(container, _wish_of(container, message.request, operation))
         self._wait(Waiter(message.request, sender, "operate", container.id, record.stamp))
         self.reconciler.tell_host(self.board.containers[container.id])
         self.reconciler.advance(container.id)
@@ -179,17 +183,17 @@ class Keeper:
         try:
             container = self.board.find(operation.ref)
         except NotFound:
-            if message.attempt > 1 and self.board.buried(operation.ref) is not None:
-                return ops.Done()
-            raise
+            grave = self.board.grave(message.request)
+            if grave is None:
+                raise
+            self._wait(Waiter(message.request, sender, "remove", grave.object, grave.stamp))
+            return None
         if container.status.phase == "running" and not operation.force:
             raise Conflict(
                 f"You cannot remove a running container {container.id}. "
                 "Stop the container before attempting removal or force remove"
             )
-        self.reconciler.bury(container, volumes=operation.volumes)
-        grave = self.board.copy.records.tombstone(container.id)
-        assert grave is not None
+        grave = self.reconciler.bury(container, volumes=operation.volumes, request=message.request)
         self._wait(Waiter(message.request, sender, "remove", container.id, grave.stamp))
         return None
 
@@ -346,7 +350,7 @@ class Keeper:
         self._waiters.open.clear()
 
 
-def _wish_of(container: Container, operation: ops.Operate) -> Wish:
+def _wish_of(container: Container, request: str, operation: ops.Operate) -> Wish:
     fatal = operation.signal.upper() in _KILLS
     if operation.action in ("start", "restart"):
         state = "running"
@@ -354,7 +358,7 @@ def _wish_of(container: Container, operation: ops.Operate) -> Wish:
         state = "stopped"
     else:
         state = container.wish.state
-    return Wish(state, operation.action, operation.timeout, operation.signal)  # type: ignore[arg-type]
+    return Wish(state, operation.action, operation.timeout, operation.signal, request)  # type: ignore[arg-type]
 
 
 def _summary(view: ContainerView, container: Container, explained: str) -> str:

@@ -32,12 +32,13 @@ class Life(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What the user wants of a container, last of all by `action`."""
+    """What the user wants of a container, last of all by `action`, asked for by `request`."""
 
     state: Desired = "created"
     action: Action | Literal[""] = ""
     timeout: int | None = None
     signal: str = ""
+    request: str = ""
 
 
 class Placement(msgspec.Struct, frozen=True):

@@ -37,8 +37,7 @@ def answer_read(
             view = view_of(container, members, note=note_of(container.id))
             return ops.View(msgspec.structs.replace(view, partial=partial))
         case ops.GetRemoved():
-            buried = board.buried(operation.id)
-            grave = buried.tombstone if buried is not None else None
+            grave = board.copy.records.tombstone(operation.id)
             return ops.Objects({operation.id: grave.value} if grave is not None else {})
         case ops.ListContainers():
             found = visible(board.containers.values())

@@ -12,7 +12,7 @@ from shoal.core.context import SECOND, Context
 from shoal.core.keeper.board import Board
 from shoal.core.keeper.images import Images
 from shoal.core.keeper.objects import Claim, Container, Life, Placement
-from shoal.core.keeper.records import NAME
+from shoal.core.keeper.records import NAME, Record
 from shoal.core.members import Members
 from shoal.core.placement import ClusterView, Explanation, explain, rank, request_of
 from shoal.model.container import Status
@@ -292,13 +292,14 @@ class Reconciler:
         grave = container.tombstone
         return m.Release(self._vcluster, container.id, generation, grave, cancel=grave is None)
 
-    def bury(self, container: Container, *, volumes: bool) -> None:
+    def bury(self, container: Container, *, volumes: bool, request: str = "") -> Record:
         """Remove a container for good."""
         attempt = self.attempt(container.id)
         attempt.releasing = {placement.node for placement in container.placements}
         self._view.release(container.id)
-        self._board.bury(container, volumes=volumes)
+        grave = self._board.bury(container, volumes=volumes, request=request)
         self.advance(container.id)
+        return grave
 
     def releasing(self, object_id: str) -> bool:
         """Whether a host that is there has still to confirm."""
