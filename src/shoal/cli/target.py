@@ -73,13 +73,17 @@ def _own_directories() -> list[str]:
 
 
 def _lab_directories() -> list[str]:
-    """Socket directories of labs' hosts in the order of their names: LAB/HOST below the labs'
-    root, as shoal.lab.spec lays them out (importing that would take longer than asking)."""
+    """Socket directories of labs' hosts, those of the lab without a name of its own first, in
+    the order of their names: LAB/HOST below the labs' root, as shoal.lab.spec lays them out
+    (importing that would take longer than asking)."""
     root = os.environ.get("SHOAL_LAB_RUN", "/run/shoal-lab")
     found = []
     with contextlib.suppress(OSError):
         for lab in os.scandir(root):
-            found += [(lab.name, len(host.name), host.name, host.path) for host in _inside(lab)]
+            named = lab.name != "lab"
+            found += [
+                (named, lab.name, len(host.name), host.name, host.path) for host in _inside(lab)
+            ]
     return [path for *_, path in sorted(found)]
 
 

@@ -27,6 +27,9 @@ def _silent(_line: str) -> None:
     """Progress for nobody."""
 
 
+DEFAULT_NAME = "lab"
+
+
 class Lab:
     """A lab by name. As a context manager what it
     brought up is taken down at the end.
@@ -35,7 +38,7 @@ class Lab:
     All raise LabError with one line for users.
     """
 
-    def __init__(self, name: str = "lab") -> None:
+    def __init__(self, name: str = DEFAULT_NAME) -> None:
         self.name = name
         self._places = Places(name)
         self._network = Network(self._places)
@@ -65,8 +68,8 @@ class Lab:
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
-        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. What is half made when
-        something fails is taken away again, unless `keep` is set.
+        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. What is half made
+        when something fails is taken away again, unless `keep` is set.
         """
         require_tools()
         for archive in images:
@@ -130,7 +133,8 @@ class Lab:
             if self.leftovers():
                 command = f"shoal lab down --name {self.name}"
                 raise LabError(f"lab {self.name} exists already: `{command}` removes it")
-            subnet = network.free_subnet()
+            # Documentation and habit expect the first addresses in the lab without a name.
+            subnet = network.free_subnet(skip=0 if self.name == DEFAULT_NAME else 1)
             spec = plan(self.name, hosts=hosts, subnet=subnet, sites=dict(sites))
             self._made_here = True
             self._places.state.mkdir(parents=True)

@@ -37,14 +37,15 @@ def shaped_port(host: str) -> str:
     return f"s-{host}"
 
 
-def free_subnet(used: Iterable[str] | None = None) -> str:
-    """The first /24 of 10.9.0.0/16 that overlaps nothing the machine routes to.
+def free_subnet(used: Iterable[str] | None = None, *, skip: int = 0) -> str:
+    """The first /24 of 10.9.0.0/16, after `skip` of them, that overlaps nothing the machine
+    routes to.
 
     Returns its first three numbers. `used` (networks in CIDR notation) is read from the
     machine when not given. Raises LabError when none is free.
     """
     taken = [ipaddress.ip_network(n) for n in (_used_networks() if used is None else used)]
-    for candidate in _CANDIDATES:
+    for candidate in _CANDIDATES[skip:]:
         network = ipaddress.ip_network(f"{candidate}.0/24")
         if not any(network.overlaps(other) for other in taken if other.version == 4):
             return candidate
