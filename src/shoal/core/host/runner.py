@@ -115,6 +115,7 @@ class Runner:
 
     def _carry_out(self, entry: Entry) -> None:
         wish = entry.container.wish
+        entry.restart_at = 0  # what was planned is no longer what is wished
         if wish.action in ("start", "restart") or (not wish.action and wish.state == "running"):
             if entry.running and wish.action != "restart":
                 self._done(entry)
@@ -134,7 +135,6 @@ class Runner:
 
     def _done(self, entry: Entry, status: int = 0, error: str = "") -> None:
         """The wish needs nothing, or cannot be met: say so."""
-        entry.restart_at = 0
         self.restate(
             entry,
             msgspec.structs.replace(
