@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloud import Cloud
 from lab_support import MakeLab
 
 from shoal.lab import Lab, LabError
@@ -78,6 +79,30 @@ def make_lab(demo_images: Path, lab_names: Callable[[], str]) -> Iterator[MakeLa
 
     yield make
     _open_labs.clear()
+
+
+@pytest.fixture(scope="session")
+def three_hosts(make_lab: MakeLab) -> Cloud:
+    return Cloud(make_lab(hosts=3, images_on="all"))
+
+
+@pytest.fixture(scope="session")
+def five_hosts(make_lab: MakeLab) -> Cloud:
+    return Cloud(make_lab(hosts=5, images_on="all"))
+
+
+@pytest.fixture
+def cloud(three_hosts: Cloud) -> Iterator[Cloud]:
+    """A whole and empty cloud of three hosts; after the test nothing may be left in it."""
+    yield three_hosts
+    three_hosts.restore()
+
+
+@pytest.fixture
+def cloud5(five_hosts: Cloud) -> Iterator[Cloud]:
+    """The same of five hosts."""
+    yield five_hosts
+    five_hosts.restore()
 
 
 @pytest.hookimpl(hookwrapper=True)
