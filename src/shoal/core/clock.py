@@ -4,8 +4,6 @@ After Kulkarni et al., "Logical Physical Clocks" (2014). A stamp is 41 bits of m
 since 2025-01-01 UTC and a 12-bit counter, so it stays exact as a JSON number.
 """
 
-from statistics import median_low
-
 EPOCH_MS = 1_735_689_600_000
 COUNTER_BITS = 12
 #: How far (ms) a clock may stand off its peers' median before it stamps by the median.
@@ -50,5 +48,6 @@ class HybridClock:
         if not self._offsets_ms:
             return 0
         # The own clock takes part with offset 0: of two, nobody can say which one is wrong.
-        offset = median_low([0, *self._offsets_ms.values()])
+        offsets = sorted([0, *self._offsets_ms.values()])
+        offset = offsets[(len(offsets) - 1) // 2]
         return offset if abs(offset) > TOLERANCE_MS else 0

@@ -15,9 +15,9 @@ from shoal.lab.system import run
 
 RUN_DIR = "/run/shoal"
 _SHOAL = (sys.executable, "-m", "shoal")
-#: A daemon starts as `python -m shoal VERB` and becomes its own supervisor.
+#: A daemon starts as `python -m shoal VERB` and becomes its own supervisor, run as a file.
 _VERBS = frozenset({"create", "join", "daemon"})
-_SUPERVISOR = "shoal.node.supervisor"
+_SUPERVISOR = "/node/supervisor.py"
 
 
 def log_file(places: Places, host: str) -> Path:
@@ -110,7 +110,8 @@ def workers(host_processes: Sequence[Process], first: int) -> list[Process]:
 def is_daemon(process: Process) -> bool:
     """Whether the process is a daemon's parent process, by its command line."""
     words = process.argv
-    return _SUPERVISOR in words or ("shoal" in words and not _VERBS.isdisjoint(words))
+    starting = "shoal" in words and not _VERBS.isdisjoint(words)
+    return starting or any(word.endswith(_SUPERVISOR) for word in words)
 
 
 def stop(host_processes: Sequence[Process], first: int, *, timeout: float) -> None:

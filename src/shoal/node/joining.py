@@ -4,6 +4,7 @@ Any node takes the request and checks the token against the records of `system`;
 admin, which holds the CA key, signs. The first ADMINS nodes become admins.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,10 +14,11 @@ import structlog
 from shoal.model.errors import Conflict, Forbidden, Unavailable
 from shoal.model.node import NodeInfo
 from shoal.model.ops import Answer, Objects, Operation, ReadObjects, WriteObject
-from shoal.node.certificates import Authority, fingerprint, issue, signing_request
+from shoal.node.certificates import Authority, fingerprint, signing_request
 from shoal.node.identity import Credentials, Identity
 from shoal.node.rpc import CallContext, Endpoint, Methods
-from shoal.node.sealed import seal, unseal
+from shoal.node.sealed import seal
+from shoal.node.signing import Order, Signed, sign
 from shoal.node.strangers import call_as_stranger, fetch_authority
 from shoal.node.tokens import Token, TokenRecord, check_token
 from shoal.node.transport import Transport
@@ -105,6 +107,7 @@ class Doorman:
         self._members = members
         self._transport = transport
         self._now = now
+        self._sharing = asyncio.Lock()  # newcomers at the same moment must not lose each other
 
     def register(self, methods: Methods) -> None:
         methods.unary(JOIN, self._join, takes=JoinRequest, public=True)
@@ -112,9 +115,8 @@ class Doorman:
 
     async def _join(self, context: CallContext, request: JoinRequest) -> Joined:
         await self._check(request)
-        authority = await self._authority()
-        if authority is not None:
-            return await self._admit(request, authority)
+        if (held := await self._held()) is not None:
+            return await self._admit(request, *held)
         return await self._forward(request)
 
     async def _forward(self, request: JoinRequest) -> Joined:
@@ -130,10 +132,10 @@ class Doorman:
 
     async def _sign(self, context: CallContext, request: JoinRequest) -> Joined:
         await self._check(request)
-        authority = await self._authority()
-        if authority is None:
+        held = await self._held()
+        if held is None:
             raise Forbidden("this node does not hold the key of the cloud's authority")
-        return await self._admit(request, authority)
+        return await self._admit(request, *held)
 
     async def _check(self, request: JoinRequest) -> None:
         records = (await self._read(TOKEN)).records
@@ -151,39 +153,48 @@ class Doorman:
         assert isinstance(answer, Objects)
         return answer
 
-    async def _authority(self) -> Authority | None:
-        """The cloud's authority, if its key is sealed to this node."""
-        for value in (await self._read(AUTHORITY)).records.values():
-            blob = value["sealed"].get(self._identity.node_id)
-            if blob is not None:
-                key = unseal(self._identity.box_private(), blob)
-                return Authority(value["certificate"], key)
+    async def _held(self) -> tuple[str, dict[str, Any]] | None:
+        """Object id and value of the authority whose key is sealed to this node."""
+        for name, value in (await self._read(AUTHORITY)).records.items():
+            if self._identity.node_id in value["sealed"]:
+                return name, value
         return None
 
-    async def _admit(self, request: JoinRequest, authority: Authority) -> Joined:
-        node_id, certificate = issue(authority, self._credentials.cloud, request.request)
-        if node_id != request.info.id:
+    async def _admit(self, request: JoinRequest, name: str, authority: dict[str, Any]) -> Joined:
+        sealed: dict[str, Any] = authority["sealed"]
+        # The CA key goes to the first ADMINS nodes.
+        shares = request.info.id in sealed or len(sealed) < ADMINS
+        signed = await sign(
+            Order(
+                cloud=self._credentials.cloud,
+                authority=authority["certificate"],
+                box_private=self._identity.box_private(),
+                sealed_key=sealed[self._identity.node_id],
+                request=request.request,
+                newcomer_box=request.box if shares else b"",
+            )
+        )
+        if signed.node_id != request.info.id:
             raise Forbidden("the request names a node whose key it does not hold")
-        admin = await self._share_key(node_id, request.box, authority)
+        admin = shares and await self._share_key(name, signed)
         return Joined(
             cloud=self._credentials.cloud,
-            certificate=certificate,
+            certificate=signed.certificate,
             authorities=self._credentials.authorities,
             gossip_key=self._gossip_key,
             members=tuple(self._members()),
             admin=admin,
         )
 
-    async def _share_key(self, node_id: str, box: bytes, authority: Authority) -> bool:
-        """Seal the CA key to a new node while there are fewer than ADMINS holders."""
-        name = authority_object(authority.certificate)
-        value = (await self._read(AUTHORITY)).records[name]
-        sealed: dict[str, Any] = dict(value["sealed"])
-        if node_id not in sealed and len(sealed) >= ADMINS:
-            return False
-        sealed[node_id] = seal(box, authority.key)
-        await self._execute(WriteObject(name, AUTHORITY, {"sealed": sealed}))
-        return True
+    async def _share_key(self, name: str, signed: Signed) -> bool:
+        """Record the CA key sealed to a new node, unless others were faster."""
+        async with self._sharing:
+            sealed = (await self._read(AUTHORITY)).records[name]["sealed"]
+            if signed.node_id not in sealed and len(sealed) >= ADMINS:
+                return False
+            value = {"sealed": {**sealed, signed.node_id: signed.sealed_key}}
+            await self._execute(WriteObject(name, AUTHORITY, value))
+            return True
 
 
 def authority_object(certificate: str) -> str:

@@ -17,6 +17,7 @@ from shoal.core.members import SPACE as MEMBERS
 from shoal.model.errors import Conflict, Unavailable
 from shoal.model.node import NodeInfo
 from shoal.model.options import NodeOptions
+from shoal.node import supervisor
 from shoal.node.certificates import create_authority, issue, new_cloud_id, signing_request
 from shoal.node.daemon import DATABASE
 from shoal.node.files import write_durably
@@ -136,7 +137,8 @@ def address_of(options: NodeOptions) -> str:
 
 def supervise(options: NodeOptions) -> NoReturn:
     """Become the small parent process; the node runs in a child."""
-    words = [sys.executable, "-m", "shoal.node.supervisor", options.name, "--"]
+    # As a file and without site-packages it takes a megabyte less, for as long as the node runs.
+    words = [sys.executable, "-I", "-S", supervisor.__file__, options.name, "--"]
     worker = [sys.executable, "-m", "shoal.node.worker", options.state_dir]
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,10 +2,10 @@
 it when its event loop or its disk writer falls silent (membership runs on a thread of its own
 and would keep a stuck daemon looking alive).
 
-Run as `python -m shoal.node.supervisor [WORD...] -- COMMAND...`; the words only show in the
-process list. The worker finds the descriptor for its heartbeats in the environment variable
-SHOAL_HEARTBEAT_FD (see `heartbeat.py`). Only light parts of the standard library are imported:
-this process lives as long as the daemon.
+Run as `python -I -S supervisor.py [WORD...] -- COMMAND...`; the words only show in the process
+list. The worker finds the descriptor for its heartbeats in the environment variable
+SHOAL_HEARTBEAT_FD (see `heartbeat.py`). Only light parts of the standard library are imported
+(`typing` is not one), and no package: this process lives as long as the daemon.
 """
 
 import os
@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import NamedTuple
 
 HEARTBEAT_FD = "SHOAL_HEARTBEAT_FD"
 LOOP_BEAT = b"L"
@@ -25,16 +24,27 @@ DISK_BEAT = b"D"
 FATAL = 78
 
 
-class Limits(NamedTuple):
+class Limits:
     """Times in seconds."""
 
-    start: float = 60.0  # to the first heartbeat
-    loop: float = 5.0  # without a beat of the loop
-    disk: float = 20.0  # without a beat of the disk
-    stop: float = 20.0  # from TERM to KILL
-    pause_first: float = 0.2  # before a restart, doubled up to pause_most
-    pause_most: float = 10.0
-    steady: float = 60.0  # after which a failure counts as the first one again
+    def __init__(
+        self,
+        *,
+        start: float = 60.0,  # to the first heartbeat
+        loop: float = 5.0,  # without a beat of the loop
+        disk: float = 20.0,  # without a beat of the disk
+        stop: float = 20.0,  # from TERM to KILL
+        pause_first: float = 0.2,  # before a restart, doubled up to pause_most
+        pause_most: float = 10.0,
+        steady: float = 60.0,  # after which a failure counts as the first one again
+    ) -> None:
+        self.start = start
+        self.loop = loop
+        self.disk = disk
+        self.stop = stop
+        self.pause_first = pause_first
+        self.pause_most = pause_most
+        self.steady = steady
 
 
 class Supervisor:
@@ -180,7 +190,7 @@ def _say(line: str) -> None:
 def main(arguments: list[str]) -> int:
     """Exit code 2 for wrong arguments."""
     if "--" not in arguments or arguments[-1] == "--":
-        _say("usage: python -m shoal.node.supervisor [WORD...] -- COMMAND...")
+        _say("usage: python -I -S supervisor.py [WORD...] -- COMMAND...")
         return 2
     return Supervisor(arguments[arguments.index("--") + 1 :]).run()
 
