@@ -20,6 +20,8 @@ SLACK = 60.0
 STOP_GRACE = 10
 #: How long another's removal of the same container may take, seconds.
 _REMOVAL = 30.0
+#: What a call may still take once the engine has told the event that it is about, seconds.
+_ANSWER = 1.0
 
 
 class Calls:
@@ -30,9 +32,22 @@ class Calls:
         self._images = images
         self._cloud = cloud
         self._node = node
+        #: By the container's name: calls that end with a look at the container.
+        self._under_way: dict[str, asyncio.Future[EngineContainer | None]] = {}
+
+    async def outcome(self, name: str) -> EngineContainer | None:
+        """The container as the call under way leaves it, None when there is no such call or it
+        fails. An event that the call causes need not look again, nor overtake its answer."""
+        call = self._under_way.get(name)
+        if call is None:
+            return None
+        done, _ = await asyncio.wait([call], timeout=_ANSWER)
+        return call.result() if done else None
 
     async def perform(self, call: EngineCall) -> EngineResult:
         """See Engine.perform."""
+        ended = self._under_way[call.name] = asyncio.get_running_loop().create_future()
+        container = None
         try:
             container = await self._perform(call)
         except EngineAway as error:
@@ -41,6 +56,10 @@ class Calls:
             return _failed(call, 0, error.text)
         except ShoalError as error:
             return _failed(call, error.status, engine_words(error.text, call))
+        finally:
+            ended.set_result(container)
+            if self._under_way.get(call.name) is ended:
+                del self._under_way[call.name]
         return EngineResult(call.call, call.action, call.id, ok=True, container=container)
 
     async def _perform(self, call: EngineCall) -> EngineContainer | None:

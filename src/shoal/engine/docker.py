@@ -20,6 +20,8 @@ from shoal.model.resources import Capacity
 
 #: Container events after which a container's state differs.
 _LIFE = ("create", "start", "die", "stop", "kill", "restart", "oom", "destroy")
+#: Those that come when the call that causes them has all but ended.
+_BEGINNING = frozenset(["create", "start"])
 _TELLING = frozenset((*_LIFE, "pause", "unpause", "rename", "update"))
 _IMAGE_EVENTS = frozenset(["pull", "load", "import", "tag", "untag", "delete", "build"])
 _INSPECTIONS_AT_ONCE = 8
@@ -112,7 +114,8 @@ class DockerEngine:
         ours = attributes.get(names.CLOUD) == self._cloud and names.ID in attributes
         if not ours or not (action in _TELLING or action.startswith("health_status")):
             return None
-        container = after_event(await self._now(attributes), action, moment, attributes)
+        now = await self._calls.outcome(attributes["name"]) if action in _BEGINNING else None
+        container = after_event(now or await self._now(attributes), action, moment, attributes)
         return EngineChanged(action, container, moment, names.visible_labels(attributes))
 
     async def _now(self, attributes: dict[str, str]) -> EngineContainer:
