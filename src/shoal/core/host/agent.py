@@ -15,6 +15,7 @@ from shoal.core.host.runner import UNSTARTED_FOR, Runner
 from shoal.core.keeper.objects import read
 from shoal.core.keeper.records import Record
 from shoal.core.members import Members
+from shoal.model.container import Status
 from shoal.model.ids import Generation
 from shoal.model.resources import Capacity, Load
 
@@ -123,9 +124,10 @@ class HostAgent:
             # The container stays what it is; only the generation that it runs under is newer.
             entry.generation = generation
             entry.leaving = None
-            entry.withheld = False
-            self.ledger.adopt(entry.id, generation, Runner.needs(entry))
-            self.runner.restate(entry, status)
+            entry.withheld = entry.create_failed = False
+            if self.ledger.get(entry.id) is not None:
+                self.ledger.adopt(entry.id, generation, Runner.needs(entry))
+            self.runner.restate(entry, status if status.phase != "creating" else Status())
         elif news:
             self._save(entry)
         if not news:
@@ -142,7 +144,9 @@ class HostAgent:
             return
         if message.tombstone is None and message.generation < entry.generation:
             return
-        if message.cancel and (entry.created or entry.call):
+        if message.cancel and entry.call:
+            return  # the outcome is not known yet; the keeper asks again
+        if message.cancel and entry.created:
             entry.unkept = True
             self._tell(entry)
             return

@@ -34,7 +34,8 @@ _decode = msgspec.msgpack.Decoder(Row).decode
 class Entry:
     """`created`: the engine has it under `engine_name`. `leaving`: it is to be given up, as
     `told_by` said. `call`: the engine call under way, 0 for none. `unkept`: the keeper has not
-    confirmed the last status. `withheld`: superseded, so not started any more."""
+    confirmed the last status. `withheld`: superseded, so not started any more. `create_failed`: its
+    engine refused to create this generation."""
 
     def __init__(self, vcluster: str, object_id: str, generation: Generation) -> None:
         self.id = object_id
@@ -51,7 +52,7 @@ class Entry:
         self.asks_removal = False
         self.restart_at = 0
         self.backoff = 0
-        self.failed_creates = 0
+        self.create_failed = False
         self.touched = -1  # monotonic ns of the engine's last answer
         self.records = Records()
         self.container = Container(object_id)

@@ -21,7 +21,6 @@ from shoal.model.resources import Resources
 #: How long a created container keeps its room until its start.
 UNSTARTED_FOR = 600 * SECOND
 RETRY_AFTER = SECOND
-_CREATE_ATTEMPTS = 3
 _SUPERSEDED_STOP = 10  # seconds that a superseded container gets to end
 
 
@@ -73,7 +72,8 @@ class Runner:
         elif entry.withheld or entry.container.spec is None:
             return
         elif not entry.created:
-            self._create(entry)
+            if not entry.create_failed:
+                self._create(entry)
         elif entry.wish_pending:
             self._carry_out(entry)
         elif entry.restart_at and entry.restart_at <= self._context.now.mono:
@@ -219,14 +219,12 @@ class Runner:
             if self._owed_start(entry):
                 self._wait(entry, 0)
             return
-        entry.engine_name = ""
-        entry.failed_creates += 1
+        # The keeper decides what now: undo, elsewhere, or a new generation here.
+        entry.engine_name, entry.create_failed = "", True
         status = msgspec.structs.replace(
             entry.status, error_status=result.status, error=result.error
         )
         self.restate(entry, status)
-        if entry.failed_creates < _CREATE_ATTEMPTS and result.status >= 500:
-            self._context.after(RETRY_AFTER, "drive", entry.id)
 
     @staticmethod
     def _owed_start(entry: Entry) -> bool:
@@ -299,6 +297,7 @@ class Runner:
 
     def missing(self, entry: Entry) -> None:
         """The engine does not have this entry's container."""
+        entry.create_failed = False
         if entry.created and not entry.call:
             self._vanished(entry)
         self.drive(entry)

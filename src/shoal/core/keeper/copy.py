@@ -25,7 +25,7 @@ from shoal.model.ids import short
 BATCH = 500
 HOLDS = "holds"
 _SEPARATOR = "\x1f"
-_NO_VERSION: Version = (-1, "")
+_NO_VERSION: Version = (-1, 0, "")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode

@@ -1,8 +1,8 @@
 """Mergeable records: the state of a vcluster.
 
-Merge is commutative, associative and idempotent. Of two versions of a record the later
-(stamp, writer) wins; a tombstone beats every record of its object; `life` only goes up
-(creating, undone, created). Placements and statuses of all but the newest generations are
+Merge is commutative, associative and idempotent. Of two versions of a record the higher one
+wins: the later (stamp, writer), but `life` only goes up (creating, undone, created). A tombstone
+beats every record of its object. Placements and statuses of all but the newest generations are
 dropped by every copy alike.
 """
 
@@ -30,7 +30,7 @@ _WRITERS_SEEN = 8
 _LIFE_RANK = {"creating": 0, "undone": 1, "created": 2}
 
 RecordKey = tuple[str, str, str]  # object, concern, generation key ("" for most)
-Version = tuple[int, str]  # stamp, writer
+Version = tuple[int, int, str]  # rank, stamp, writer: the order in which versions win
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -52,7 +52,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def version(self) -> Version:
-        return (self.stamp, self.writer)
+        rank = _LIFE_RANK[self.value["state"]] if self.concern == LIFE else 0
+        return (rank, self.stamp, self.writer)
 
     def follows(self, other: "Record") -> bool:
         """Whether this version was made in knowledge of the other one."""
@@ -82,15 +83,6 @@ def _hash(record: Record) -> int:
 
 def bucket_of(object_id: str) -> int:
     return zlib.crc32(object_id.encode()) % BUCKETS
-
-
-def _wins(new: Record, old: Record) -> bool:
-    if new.concern == LIFE:
-        new_rank = _LIFE_RANK[new.value["state"]]
-        old_rank = _LIFE_RANK[old.value["state"]]
-        if new_rank != old_rank:
-            return new_rank > old_rank
-    return new.version > old.version
 
 
 def generation_order(record: Record) -> tuple[int, int, str]:
@@ -151,7 +143,7 @@ class Records:
             return self._prune(records, record)
         if record.version == old.version:
             return _NOTHING
-        won = _wins(record, old)
+        won = record.version > old.version
         winner, loser = (record, old) if won else (old, record)
         conflict = None if record.concern == STATUS or winner.follows(loser) else loser
         if not won:
