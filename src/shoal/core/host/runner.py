@@ -253,10 +253,11 @@ class Runner:
     def _merged(self, entry: Entry, found: EngineContainer) -> Status:
         """The entry's status brought up to what the engine has."""
         status = entry.status
-        ended = found.phase in ("exited", "dead")
-        if found.phase == "running" and found.started <= status.started < status.finished:
+        ended = _ended(found)
+        # A run is known by when it started; clocks jump, so times are not compared for order.
+        if found.phase == "running" and found.started == status.started and _ended(status):
             return status  # read before the end that is noted already
-        new_end = ended and (status.phase == "running" or found.finished > status.finished)
+        new_end = ended and (status.phase == "running" or found.finished != status.finished)
         return msgspec.structs.replace(
             status,
             phase=found.phase,
@@ -264,7 +265,7 @@ class Runner:
             error=found.error or status.error,
             oom_killed=found.oom_killed,
             started=found.started,
-            finished=max(found.finished, status.finished),
+            finished=found.finished or status.finished,
             pid=found.pid,
             ports=found.ports or status.ports,
             addresses=found.addresses,
@@ -316,7 +317,7 @@ class Runner:
     def _after_end(self, entry: Entry) -> None:
         """Plan a restart, give back the room, or ask for removal, if it has ended."""
         status, spec = entry.status, entry.container.spec
-        if status.phase not in ("exited", "dead") or spec is None:
+        if not _ended(status) or spec is None:
             if status.phase == "running":
                 self._ledger.adopt(entry.id, entry.generation, self.needs(entry))
             return
@@ -335,7 +336,7 @@ class Runner:
 
     def _settle_room(self, entry: Entry) -> None:
         """Give the room back once no restart can follow."""
-        if entry.status.phase in ("exited", "dead") and not entry.restart_at:
+        if _ended(entry.status) and not entry.restart_at:
             self._ledger.release(entry.id, entry.generation)
         elif entry.status.phase == "created":
             until = self._context.now.mono + UNSTARTED_FOR
@@ -362,6 +363,10 @@ class Runner:
                 attributes=attributes,
             )
         )
+
+
+def _ended(seen: Status | EngineContainer) -> bool:
+    return seen.phase in ("exited", "dead")
 
 
 def engine_name(vcluster: str, container: str, generation: Generation) -> str:
