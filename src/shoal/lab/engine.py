@@ -1,5 +1,6 @@
 """The container engine of a lab host: how it is started, and whether it answers."""
 
+import json
 from pathlib import Path
 
 from shoal.lab import http
@@ -37,9 +38,11 @@ def is_engine(process: Process) -> bool:
     return bool(process.argv) and Path(process.argv[0]).name == PROGRAM
 
 
-def prepare(places: Places, host: str) -> None:
-    """Write the (empty) configuration that keeps the engine off the machine's."""
-    (places.disk(host) / "engine.json").write_text("{}\n")
+def prepare(places: Places, host: str, *, network: str) -> None:
+    """Write the configuration that keeps the engine off the machine's. A registry in the lab's
+    own `network` (CIDR) needs no certificate, as with Docker one on the machine itself."""
+    config = {"insecure-registries": [network]}
+    (places.disk(host) / "engine.json").write_text(json.dumps(config) + "\n")
 
 
 def log_file(places: Places, host: str) -> Path:

@@ -57,7 +57,7 @@ class Host:
         sockets = self._places.sockets(self.name)
         sockets.mkdir(parents=True, exist_ok=True)
         (self.disk / "shoal").mkdir(parents=True, exist_ok=True)
-        engine.prepare(self._places, self.name)
+        engine.prepare(self._places, self.name, network=f"{self._lab.subnet}.0/24")
         self._start_first_process()
         first = self._need_first()
         self._network.plug(self.spec, first.pid)
