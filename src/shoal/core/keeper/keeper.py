@@ -6,7 +6,7 @@ from shoal.core.keeper import records as r
 from shoal.core.keeper.board import Board
 from shoal.core.keeper.copy import Copy
 from shoal.core.keeper.objects import Claim, Container, Life, Wish
-from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, answer_read
+from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, READS, answer_read
 from shoal.core.keeper.reconciler import Reconciler
 from shoal.core.keeper.replication import Replication
 from shoal.core.keeper.views import view_of
@@ -59,6 +59,8 @@ class Keeper:
         except ShoalError as error:
             answer = ops.Failed(error.status, error.text)
         if answer is not None:
+            if not isinstance(message.operation, READS):
+                self._waiters.close(message.request, answer)
             self._tell(sender, message.request, answer)
         self.settle()
 
