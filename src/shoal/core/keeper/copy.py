@@ -106,6 +106,8 @@ class Copy:
             self._keep_loser(change.conflict)
 
     def _keep_loser(self, loser: Record) -> None:
+        if loser in self.conflicts:
+            return  # it came again, from another copy
         key = _SEPARATOR.join((self.vcluster, *loser.key, f"{loser.stamp:x}", short(loser.writer)))
         self._context.put("conflicts", key, _encode(loser))
         self.conflicts.append(loser)

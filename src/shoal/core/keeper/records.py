@@ -145,7 +145,8 @@ class Records:
             return _NOTHING
         won = record.version > old.version
         winner, loser = (record, old) if won else (old, record)
-        conflict = None if record.concern == STATUS or winner.follows(loser) else loser
+        known = record.concern == STATUS or winner.follows(loser) or winner.value == loser.value
+        conflict = None if known else loser
         if not won:
             return Change(conflict=conflict)
         self._remove(records, old)
