@@ -120,11 +120,12 @@ class HostAgent:
         adopted = generation > entry.generation
         status = entry.status
         news = entry.learn(records)
+        entry.withheld = False
         if adopted:
             # The container stays what it is; only the generation that it runs under is newer.
             entry.generation = generation
             entry.leaving = None
-            entry.withheld = entry.create_failed = False
+            entry.create_failed = False
             if self.ledger.get(entry.id) is not None:
                 self.ledger.adopt(entry.id, generation, Runner.needs(entry))
             self.runner.restate(entry, status if status.phase != "creating" else Status())

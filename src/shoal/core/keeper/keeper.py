@@ -129,7 +129,8 @@ class Keeper:
         stamp = self._context.stamp()
         self.board.write(operation.id, r.SPEC, spec)
         self.board.write(operation.id, r.NAME, Claim(operation.name, stamp))
-        self.board.write(operation.id, r.DESIRED, Wish())
+        # No first wish: one of a second keeper that takes the same create later would win over
+        # what the user has asked for since.
         self.board.write(operation.id, r.LIFE, Life("creating", since=stamp))
         self.reconciler.assign_to(self.board.containers[operation.id], node, "first placement")
 

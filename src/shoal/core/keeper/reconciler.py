@@ -440,8 +440,8 @@ class Reconciler:
         """Have an older instance given up, if the named host runs it or nobody wants it to."""
         # While it should run, only the named host's word that it does ends an older one that runs.
         current = container.reported
-        ended = not held.running and _has_run(current)
-        if ended or self._runs(current, placement) or container.wish.state != "running":
+        useless = not held.created or (not held.running and _has_run(current))
+        if useless or self._runs(current, placement) or container.wish.state != "running":
             order = m.Release(self._vcluster, held.id, held.generation)
             self._context.send(sender, order)
 
