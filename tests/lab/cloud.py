@@ -96,6 +96,21 @@ class Cloud:
         pin = ["--label", f"shoal.constraint=node.name=={on}"] if on else []
         return self.run(via, *pin, *args, "busybox", "sleep", "100000", name=name)
 
+    def movable(self, via: str, on: str, *args: str) -> str:
+        """A container that restarts always and may move, started on a host of choice: the
+        others are full while it is placed. What it asks for itself must be sized by `args`,
+        else a tenth of a core is."""
+        fillers = []
+        capacities = {n["name"]: n["capacity"]["cpu_millis"] for n in self.native(via, "/v1/nodes")}
+        for host in self.others(on):
+            fillers.append(new_name("filler"))
+            words = ["--label", f"shoal.node={host}", "--cpus", str(capacities[host] / 1000)]
+            self.docker(via, "create", "--name", fillers[-1], *words, "busybox")
+        name = self.sleeper(via, "--restart", "always", *(args or ("--cpus", "0.1")))
+        self.docker(via, "rm", *fillers)
+        assert self.node_of(name, via) == on
+        return name
+
     def inspect(self, via: str, ref: str) -> Any:
         return json.loads(self.docker(via, "inspect", "--type", "container", ref).stdout)[0]
 
