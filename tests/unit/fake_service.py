@@ -56,6 +56,7 @@ class FakeService:
         self._task: asyncio.Task[None] | None = None
         self._ended: dict[str, WaitOutcome] = {}
         self._calls = 0
+        self._operating = asyncio.Lock()
 
     async def start(self) -> None:
         await self.refresh(self.node_id)
@@ -139,7 +140,9 @@ class FakeService:
             case ListContainers():
                 return Listing(tuple(self.containers.values()))
             case Operate():
-                return await self._operate(operation)
+                # Output may be seen, and answered by a signal, before the start has returned.
+                async with self._operating:
+                    return await self._operate(operation)
             case RemoveContainer():
                 return await self._remove(self._find(operation.ref), operation)
             case TagImage(reference, image_id):

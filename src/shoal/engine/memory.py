@@ -17,7 +17,7 @@ from shoal.core.events import EngineChanged, EngineContainer, EngineResult, Engi
 from shoal.engine.base import ImagesChanged
 from shoal.engine.times import boot_time
 from shoal.model.container import PortBinding
-from shoal.model.errors import NotSupported
+from shoal.model.errors import Unavailable
 from shoal.model.node import EngineInfo, ImageInfo
 from shoal.model.resources import Capacity
 from shoal.node.service import EnginePort, Hijacked
@@ -31,10 +31,10 @@ class NoPort:
     """EnginePort of an engine that has no HTTP."""
 
     async def request(self, method: str, path: str, **_: object) -> aiohttp.ClientResponse:
-        raise NotSupported(f"the in-memory engine has no HTTP API: {method} {path}")
+        raise Unavailable(f"the in-memory engine has no HTTP API: {method} {path}")
 
     async def hijack(self, path: str, **_: object) -> Hijacked:
-        raise NotSupported(f"the in-memory engine has no streams: {path}")
+        raise Unavailable(f"the in-memory engine has no streams: {path}")
 
 
 @dataclass

@@ -21,7 +21,7 @@ from shoal.node.service import Service
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = structlog.get_logger(__name__)
-_STARTED = "shoal-started"
+_STARTED = web.RequestKey("started", bool)
 #: Nobody reads it; it is what access logs of other servers say.
 _CLIENT_GONE = 499
 _VERSION = r"/v{version:\d+\.\d+}"

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import select
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -80,19 +80,6 @@ class ClientStream(asyncio.Protocol):
             self._transport.abort()
 
 
-class _Tail:
-    """Collects what the client sent right behind its upgrade request."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self.data += data
-        return False, b""
-
-    def feed_eof(self) -> None: ...
-
-
 async def take_over(
     request: web.Request, content_type: str
 ) -> tuple[web.StreamResponse, ClientStream]:
@@ -109,14 +96,10 @@ async def take_over(
     response.headers.update(headers)
     response.force_close()
     await response.prepare(request)
-    tail = _Tail()
-    request.protocol.set_parser(cast(Any, tail))
+    # Until here aiohttp would read what the client sends as its next request. Clients wait for
+    # the answer before they send.
     stream = ClientStream(transport, request.protocol)
     transport.set_protocol(stream)
-    with contextlib.suppress(RuntimeError):
-        transport.resume_reading()
-    if tail.data:
-        stream.data_received(tail.data)
     return response, stream
 
 

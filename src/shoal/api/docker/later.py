@@ -46,12 +46,28 @@ _IMAGE = {
 }
 
 
+#: What `docker inspect NAME` also asks for: there is none of these, and that is the answer.
+_NOTHING_OF = {
+    "configs": "config",
+    "networks": "network",
+    "nodes": "node",
+    "plugins": "plugin",
+    "secrets": "secret",
+    "services": "service",
+    "tasks": "task",
+    "volumes": "volume",
+}
+
+
 def refusal(method: str, path: str) -> ShoalError:
     """Why a request has no handler: a feature that comes later, or no such page. `path` has no
     version."""
     parts = path.strip("/").split("/")
     area, last = parts[0], parts[-1]
     feature = _AREAS.get(area, "")
+    if method == "GET" and area in _NOTHING_OF and len(parts) > 1:
+        kind, name = _NOTHING_OF[area], parts[1]
+        return NotFound(f"No such {kind}: {name} (shoal: {feature}: not there yet)")
     if area == "containers":
         feature = _CONTAINER.get(last, "")
     elif area == "images":
