@@ -1,22 +1,22 @@
-"""How fast and how well the placement core decides, on one core: `python bench/placement.py`.
+"""How fast and how well the placement core decides, on one core.
 
 A placement is the whole cycle of a keeper: rank the nodes, assume the best, take over the load
 with which the node answers, release. Nodes differ in size, labels and load; requests differ in
 size, constraints and strategy. Groups are 100 identical requests, as of one service. Packing is
 compared with a full scan that scores every node for every request.
 
-Prints one JSON line a figure. Baselines are what the best peer reached on such a machine.
+Baselines are what the best peer reached on such a machine.
 """
 
 import gc
-import json
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
+import msgspec
+
+from bench.figure import Figure, figure
 from shoal.core.placement import ClusterView, PlacementRequest, place_group, rank
 from shoal.core.placement.filters import may_run
 from shoal.core.placement.scores import Scorer, seed_of, tie_break
@@ -24,12 +24,12 @@ from shoal.model.container import PlacementRules
 from shoal.model.node import EngineInfo, NodeInfo
 from shoal.model.resources import Capacity, Load, Resources
 
-Row = dict[str, Any]
 Choose = Callable[[PlacementRequest, ClusterView, str], str | None]
 
 GIB = 1 << 30
 MIB = 1 << 20
 RUNS = 3
+WORSE = 1.1  # of what a full scan achieves
 GROUP = 100
 #: nodes -> (placements in a run, gate one by one, gate in groups, peer one by one, peer in groups)
 SIZES: dict[int, tuple[int, int | None, int | None, int | None, int | None]] = {
@@ -145,23 +145,7 @@ def in_groups(view: ClusterView, count: int, run: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def row(
-    name: str, value: float, unit: str, *, baseline: float | None, gate: float | None, up: bool
-) -> Row:
-    """One figure; `up` if more is better."""
-    met = None if gate is None else (value >= gate if up else value <= gate)
-    return {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": None if baseline is None else round(baseline, 3),
-        "ratio": round(value / baseline, 3) if baseline else None,
-        "gate": gate,
-        "met": met,
-    }
-
-
-def throughput(nodes: int) -> list[Row]:
+def throughput(nodes: int) -> list[Figure]:
     count, gate_one, gate_group, peer_one, peer_group = SIZES[nodes]
     singles, groups = [], []
     for run in range(RUNS):
@@ -170,13 +154,13 @@ def throughput(nodes: int) -> list[Row]:
         singles.append(one_by_one(view, count, run))
         groups.append(in_groups(view, count, run))
     return [
-        row(
+        figure(
             f"placement_one_by_one_{nodes}", statistics.median(singles), "1/s",
-            baseline=peer_one, gate=gate_one, up=True,
+            baseline=peer_one, gate=gate_one, more_is_better=True,
         ),
-        row(
+        figure(
             f"placement_groups_of_{GROUP}_{nodes}", statistics.median(groups), "1/s",
-            baseline=peer_group, gate=gate_group, up=True,
+            baseline=peer_group, gate=gate_group, more_is_better=True,
         ),
     ]  # fmt: skip
 
@@ -200,7 +184,7 @@ def _missed(view: ClusterView, batch: list[PlacementRequest], choose: Choose) ->
     )
 
 
-def packing(nodes: int = 1_000, count: int = 5_000) -> list[Row]:
+def packing(nodes: int = 1_000, count: int = 5_000) -> list[Figure]:
     """Sampled against full scan, from an empty cluster: nodes used by binpack, the fullest
     nodes' share by spread, and requests placed when there are more than fit."""
     rows = []
@@ -222,22 +206,13 @@ def packing(nodes: int = 1_000, count: int = 5_000) -> list[Row]:
     return rows
 
 
-def _quality(name: str, values: list[float], nodes: int) -> Row:
-    figure = row(f"{name}_{nodes}", values[0], "", baseline=values[1], gate=None, up=False)
-    return {**figure, "gate": 1.1, "met": figure["ratio"] is not None and figure["ratio"] <= 1.1}
+def _quality(name: str, values: list[float], nodes: int) -> Figure:
+    """At most 10% worse than a full scan; the gate is on the ratio."""
+    plain = figure(f"{name}_{nodes}", values[0], "", baseline=values[1])
+    met = plain.ratio is not None and plain.ratio <= WORSE
+    return msgspec.structs.replace(plain, gate=WORSE, met=met)
 
 
-def run() -> list[Row]:
+def measure() -> list[Figure]:
     """All figures; about a minute."""
     return [*(one for nodes in SIZES for one in throughput(nodes)), *packing()]
-
-
-def main() -> int:
-    rows = run()
-    for one in rows:
-        sys.stdout.write(json.dumps(one) + "\n")
-    return 0 if all(one["met"] is not False for one in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

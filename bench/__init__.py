@@ -1,0 +1,1 @@
+"""What Shoal's promises in numbers are measured with: `python -m bench`; see docs/bench.md."""
