@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import signal
+import socket as socket_module
 import subprocess
 import tempfile
 import threading
@@ -247,6 +248,45 @@ def test_images_are_listed_and_a_missing_one_is_pulled_for(client: Client) -> No
     output = client("run", "localhost:1/nothing", code=125)
     assert "Unable to find image 'localhost:1/nothing:latest' locally" in output
     assert "Error response from daemon" in output
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a registry on this machine."""
+    command = shutil.which("docker-registry")
+    if command is None:
+        pytest.skip("needs docker-registry")
+    root = tmp_path_factory.mktemp("registry")
+    with socket_module.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    (root / "config.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n"
+        f"http: {{addr: '{address}'}}\nlog: {{level: error}}\n"
+    )
+    process = subprocess.Popen(
+        [command, "serve", str(root / "config.yml")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield address
+    process.terminate()
+    process.wait(DEADLINE)
+
+
+def test_an_image_that_no_host_has_is_pulled(client: Client, engine: str, registry: str) -> None:
+    image = f"{registry}/demo/app:1"
+    docker(engine, "tag", IMAGE, image)
+    deadline = time.monotonic() + DEADLINE
+    while "digest" not in docker(engine, "push", image, check=False):
+        assert time.monotonic() < deadline
+    for pull in (("pull", image), ("run", "--rm", *NO_NETWORK, image, "echo", "pulled")):
+        docker(engine, "rmi", image)
+        while image in client("images", "--format", "{{.Repository}}:{{.Tag}}"):
+            assert time.monotonic() < deadline
+        assert "Pulling from demo/app" in client(*pull)
+    assert image in client("images", "--format", "{{.Repository}}:{{.Tag}}")
+    assert "manifest unknown" in client("pull", f"{registry}/demo/app:2", code=1)
+    docker(engine, "rmi", image)
 
 
 def test_what_is_not_there_yet_is_named(client: Client) -> None:
