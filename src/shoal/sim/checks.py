@@ -113,7 +113,10 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
             continue
         asked = removals.get(op.id, [])
         gone = any(one.acknowledged for one in asked)
-        maybe = any(one.unsure for one in asked) or run.clients.specs[op.id].auto_remove
+        # One refused while the create was under way may still reach a keeper that knows it.
+        early = any(one.began < op.ended for one in asked)
+        unsure = any(one.unsure for one in asked)
+        maybe = early or unsure or run.clients.specs[op.id].auto_remove
         if op.id in views and gone:
             wrong.append(f"{op.id[:6]} was removed and is listed")
         if op.id not in views and op.acknowledged and not gone and not maybe:

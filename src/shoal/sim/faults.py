@@ -33,17 +33,17 @@ class Plan(msgspec.Struct, frozen=True):
     nodes: int
     families: tuple[str, ...]
     rate: float
-    troubled: int = 45 * SECOND
+    troubled: int = 60 * SECOND
     quiet: int = 95 * SECOND
 
 
 def plan_of(seed: int) -> Plan:
-    """Draw the kind of run: mostly 3 to 9 nodes, one to five families of faults."""
+    """Draw the kind of run: mostly 3 to 9 nodes, up to six families of faults."""
     random = Random(f"{seed}/plan")  # noqa: S311 - repeatable is the point
     nodes = random.choice((3, 3, 3, 4, 4, 5, 5, 6, 7, 9))
-    count = random.choice((0, 1, 1, 2, 2, 3, 3, 4, 5))
+    count = random.choice((0, 1, 2, 2, 3, 3, 4, 5, 6))
     families = tuple(sorted(random.sample(FAMILIES, count)))
-    return Plan(seed, nodes, families, rate=random.choice((0.7, 1.2, 2.0)))
+    return Plan(seed, nodes, families, rate=random.choice((1.0, 2.0, 4.0)))
 
 
 class Faults:
@@ -72,7 +72,7 @@ class Faults:
     def _again(self, action: Callable[[], None]) -> None:
         if not self._healed:
             action()
-            self._world.after(int(SECOND * self._random.uniform(4, 15)), self._again, action)
+            self._world.after(int(SECOND * self._random.uniform(3, 12)), self._again, action)
 
     def _later(self, least: float, most: float, action: Callable[..., None], *args: object) -> None:
         self._world.after(int(SECOND * self._random.uniform(least, most)), action, *args)
