@@ -219,6 +219,8 @@ class Runner:
             if self._owed_start(entry):
                 self._wait(entry, 0)
             return
+        if entry.created:
+            return  # an earlier try whose answer was lost has made it
         # The keeper decides what now: undo, elsewhere, or a new generation here.
         entry.engine_name, entry.create_failed = "", True
         status = msgspec.structs.replace(

@@ -101,7 +101,7 @@ class Keeper:
         self, sender: str, request: str, operation: ops.CreateContainer
     ) -> ops.Answer | None:
         known = self.board.containers.get(operation.id)
-        if known is not None and known.spec is not None:
+        if known is not None and (known.spec is not None or known.tombstone is not None):
             self.reconciler.attempt(operation.id).interest = self._context.now.mono
         else:
             self._begin_create(operation)
