@@ -17,7 +17,7 @@ from shoal.model.node import NodeInfo
 from shoal.model.options import NodeOptions
 from shoal.node.certificates import Authority, create_authority, issue, signing_request
 from shoal.node.certificates import new_cloud_id as new_id
-from shoal.node.daemon import DATABASE
+from shoal.node.clock import now
 from shoal.node.identity import (
     Credentials,
     Identity,
@@ -26,8 +26,7 @@ from shoal.node.identity import (
 )
 from shoal.node.main import GOSSIP_KEY
 from shoal.node.membership import new_gossip_key
-from shoal.node.shell import now
-from shoal.node.store import SqliteStore
+from shoal.node.store import DATABASE, SqliteStore
 from shoal.node.stored_options import store
 
 #: Of 127.0.0.0/8, where nobody else listens.

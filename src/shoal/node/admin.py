@@ -11,8 +11,8 @@ from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
 from shoal.model.ops import WriteObject
 from shoal.node.certificates import fingerprint
 from shoal.node.daemon import Daemon
+from shoal.node.doorman import TOKEN
 from shoal.node.identity import Credentials
-from shoal.node.joining import TOKEN
 from shoal.node.tokens import create_token
 
 #: Nodes that a token names, so that one of them is there when it is used.

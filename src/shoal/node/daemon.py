@@ -38,20 +38,19 @@ from shoal.model.ops import (
 )
 from shoal.model.options import NodeOptions
 from shoal.node import images, membership
+from shoal.node.doorman import Doorman
 from shoal.node.engine_driver import EngineDriver
 from shoal.node.following import EVENTS, EventHub, Merge, Subscription
 from shoal.node.identity import Credentials, Identity
-from shoal.node.joining import Doorman
 from shoal.node.kinship_membership import KinshipMembership
 from shoal.node.rpc import CallContext, Endpoint, Methods
 from shoal.node.service import EnginePort, Member, WaitCondition, WaitOutcome
 from shoal.node.shell import Shell
-from shoal.node.store import SqliteStore
+from shoal.node.store import DATABASE, SqliteStore
 from shoal.node.transport import Transport
 from shoal.node.waiting import wait
 
 REFRESH = "refresh"
-DATABASE = "records.db"
 #: Membership has a port of its own: its exchange of lists takes TCP as well as UDP.
 MEMBERSHIP_OFFSET = 2
 _SLACK = 2.0  # seconds by which the core's own deadline comes first

@@ -19,7 +19,7 @@ from shoal.model.node import NodeInfo
 from shoal.model.options import NodeOptions
 from shoal.node import supervisor
 from shoal.node.certificates import create_authority, issue, new_cloud_id, signing_request
-from shoal.node.daemon import DATABASE
+from shoal.node.clock import now
 from shoal.node.files import write_durably
 from shoal.node.identity import (
     Credentials,
@@ -30,8 +30,7 @@ from shoal.node.identity import (
 )
 from shoal.node.joining import AUTHORITY, ask_to_join, credentials_of, founding_record
 from shoal.node.membership import new_gossip_key
-from shoal.node.shell import now
-from shoal.node.store import SqliteStore
+from shoal.node.store import DATABASE, SqliteStore
 from shoal.node.stored_options import store
 from shoal.node.tokens import parse_token
 

@@ -14,17 +14,13 @@ import structlog
 from shoal.core.effects import Delete, Effect, Log, Put, Write
 from shoal.core.events import Event, Now, Tick
 from shoal.core.node import NodeCore
+from shoal.node.clock import now
 from shoal.node.store import KeyValue, StoreFailed
 
 _log = structlog.get_logger()
 
 #: Seconds between attempts to use a disk that failed.
 _RETRY_DISK = 1.0
-
-
-def now() -> Now:
-    """CLOCK_BOOTTIME for waiting: it goes on while the machine sleeps."""
-    return Now(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns())
 
 
 class Shell:

@@ -1,19 +1,16 @@
 """Signing a newcomer's certificate, in a process of its own: `python -m shoal.node.signing`.
 
-The process lives for a moment. With it go the CA key and the 11 MiB that cryptography takes, so
-that a node which once let another one in is no larger than the rest.
+The process lives for a moment and imports little. With it go the CA key and the 11 MiB that
+cryptography takes, so that a node which once let another one in is no larger than the rest.
 """
 
-import asyncio
 import sys
 
 import msgspec
 
-from shoal.model.errors import ShoalError, Unavailable, revive
+from shoal.model.errors import ShoalError
 from shoal.node.certificates import Authority, issue
 from shoal.node.sealed import seal, unseal
-
-_TIMEOUT = 10.0  # seconds
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -39,32 +36,6 @@ class Signed(msgspec.Struct, frozen=True, tag=True):
 class Refused(msgspec.Struct, frozen=True, tag=True):
     status: int
     text: str
-
-
-async def sign(order: Order) -> Signed:
-    """Raises ShoalError: Unsealable, BadRequest (damaged request), or Unavailable when the
-    process fails."""
-    # Secrets go through pipes: arguments and environment can be read by others.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            output, _ = await process.communicate(msgspec.msgpack.encode(order))
-        answer = msgspec.msgpack.decode(output, type=Signed | Refused)
-    except (TimeoutError, msgspec.DecodeError):
-        raise Unavailable("signing the certificate failed: see this node's log") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if isinstance(answer, Refused):
-        raise revive(answer.status, answer.text)
-    return answer
 
 
 def carry_out(order: Order) -> Signed | Refused:

@@ -27,6 +27,8 @@ log = structlog.get_logger("shoal.store")
 
 Write = Put | Delete
 
+DATABASE = "records.db"  # in the state directory
+
 _BATCH = 4096  # writes in one transaction, so that one commit never waits for a flood
 _BUSY = 5.0  # seconds to wait for a foreign lock, such as a backup's
 _CLOSE = 30.0  # seconds for what is queued to reach the disk
