@@ -191,6 +191,8 @@ def test_an_image_is_fetched_once_from_a_peer_and_checked(socket: str) -> None:
             async with connected(other, peer=lambda _: source.port()) as engine:
                 missing = await engine.perform(call("create", image))
                 assert (missing.status, missing.error) == (404, f"No such image: {IMAGE}")
+                elsewhere = call("create", "sha256:" + "0" * 64, image_holders=(NODE, NODE))
+                assert (await engine.perform(elsewhere)).status == 404
                 calls = [
                     call("create", image, id=str(n) * 64, name=f"x{n}", image_holders=(NODE,))
                     for n in range(3)
@@ -207,6 +209,19 @@ def test_an_image_is_fetched_once_from_a_peer_and_checked(socket: str) -> None:
 
     with private_engine() as other:
         asyncio.run(run(other))
+
+
+def test_a_holder_that_does_not_answer_is_no_reason_to_pull(socket: str) -> None:
+    async def run() -> None:
+        away = DockerEngine("/nowhere", cloud=CLOUD, node=NODE)
+        async with connected(socket, peer=lambda _: away.port()) as engine:
+            wanted = call("create", "sha256:" + "0" * 64, image_holders=(NODE,))
+            outcome = await engine.perform(wanted)
+            assert outcome.status == 503
+            assert "could not be fetched: aaaaaaaaaaaa: " in outcome.error
+        await away.close()
+
+    asyncio.run(run())
 
 
 async def first(

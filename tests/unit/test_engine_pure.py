@@ -131,6 +131,8 @@ def test_errors_speak_of_what_the_user_named() -> None:
     )
     text = "No such image: sha256:1 for\n/shoal-default-cccccccccccc-g2"
     assert engine_words(text, call) == "No such image: busybox:latest for /web"
+    text = f"Container {'e' * 64} is not running"
+    assert engine_words(text, call) == f"Container {ID} is not running"
 
 
 def test_ports_and_limits_of_strangers_are_read() -> None:

@@ -15,6 +15,9 @@ from shoal.model.reference import parse_reference
 
 #: Longest pause within a transfer before another holder is tried, seconds.
 STALL = 60.0
+#: What the engine may take to unpack an image once it has all of it, seconds.
+UNPACK = 600.0
+_LONGEST = 24 * 3600.0
 _CHUNK = 1 << 18
 
 
@@ -25,7 +28,7 @@ class ImageStore:
         self._port = port
         self._peer = peer
         self._architectures: dict[str, str] = {}
-        self._transfers: dict[str, asyncio.Lock] = {}
+        self._transfers: dict[str, asyncio.Task[None]] = {}
 
     async def inventory(self) -> tuple[ImageInfo, ...]:
         """Every image of the engine. Raises ShoalError."""
@@ -60,53 +63,73 @@ class ImageStore:
 
     async def fetch(self, image_id: str, reference: str, holders: Sequence[str]) -> None:
         """Have the image here, from the first holder that gives it. Raises NotFound when none
-        does, Unavailable when this engine does not answer."""
-        lock = self._transfers.setdefault(image_id, asyncio.Lock())
-        try:
-            async with lock:
-                if not await self.has(image_id):
-                    await self._from_any(image_id, reference, holders)
-                await self._tag(image_id, reference)
-        finally:
-            if not lock.locked():
-                self._transfers.pop(image_id, None)
+        has it, EngineError when none could give it, Unavailable when this engine is away."""
+        transfer = self._transfers.get(image_id)
+        if transfer is None:
+            transfer = asyncio.create_task(self._fetch(image_id, reference, holders))
+            self._transfers[image_id] = transfer
+            transfer.add_done_callback(lambda _: self._transfers.pop(image_id))
+        await asyncio.shield(transfer)  # others may wait for it as well
+
+    async def _fetch(self, image_id: str, reference: str, holders: Sequence[str]) -> None:
+        if not await self.has(image_id):
+            await self._from_any(image_id, reference, holders)
+        await self._tag(image_id, reference)
 
     async def _from_any(self, image_id: str, reference: str, holders: Sequence[str]) -> None:
+        wanted = reference or image_id
         problems = []
         for holder in holders if self._peer is not None else ():
             try:
                 await self._copy(image_id, holder)
+            except NotFound:
+                continue
             except ShoalError as error:
                 problems.append(f"{short(holder)}: {error.text}")
             else:
                 return
-        told = f" (asked {'; '.join(problems)})" if problems else ""
-        raise NotFound(f"No such image: {reference or image_id}{told}")
+        if not problems:
+            raise NotFound(f"No such image: {wanted}")
+        # Not 404, at which the stock client would go and pull it.
+        raise EngineError(f"image {wanted} could not be fetched: {'; '.join(problems)}", 503)
 
     async def _copy(self, image_id: str, holder: str) -> None:
         """One transfer, streamed from engine to engine. Raises ShoalError."""
         assert self._peer is not None
-        source = await self._peer(holder).request("GET", f"/images/{image_id}/get")
+        peer = self._peer(holder)
+        # Asked for an image that it lacks, Docker's export fails with 500.
+        known = await peer.request("GET", f"/images/{image_id}/json")
+        known.close()
+        if known.status == 404:
+            raise NotFound(f"no image {image_id}")
+        source = await peer.request("GET", f"/images/{image_id}/get")
         async with source:
             if source.status != 200:
                 raise EngineError(await error_text(source), source.status)
-            loaded = await self._port.request(
-                "POST",
-                "/images/load",
-                params={"quiet": "1"},
-                headers={"Content-Type": "application/x-tar"},
-                data=_chunks(source),
-                # The engine answers once it has read the archive; a stall ends it sooner.
-                timeout=24 * 3600,
-            )
-            async with loaded:
-                if loaded.status >= 400:
-                    raise EngineError(await error_text(loaded), loaded.status)
-                async for line in read_lines(loaded):
-                    if "error" in line:
-                        raise EngineError(str(line["error"]))
+            try:
+                async with asyncio.timeout(STALL) as limit:
+                    await self._load(source, limit)
+            except TimeoutError as error:
+                raise Unavailable("the transfer stalled") from error
         if not await self.has(image_id):
             raise Unavailable(f"what it sent is not image {image_id}")
+
+    async def _load(self, source: aiohttp.ClientResponse, limit: asyncio.Timeout) -> None:
+        """Feed an archive to the engine; `limit` is put off with every piece that it takes."""
+        loaded = await self._port.request(
+            "POST",
+            "/images/load",
+            params={"quiet": "1"},
+            headers={"Content-Type": "application/x-tar"},
+            data=_chunks(source, limit),
+            timeout=_LONGEST,
+        )
+        async with loaded:
+            if loaded.status >= 400:
+                raise EngineError(await error_text(loaded), loaded.status)
+            async for line in read_lines(loaded):
+                if "error" in line:
+                    raise EngineError(str(line["error"]))
 
     async def _tag(self, image_id: str, reference: str) -> None:
         """Give a fetched image its name, unless that name already stands for another one here."""
@@ -121,13 +144,9 @@ class ImageStore:
         response.close()
 
 
-async def _chunks(source: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    try:
-        while True:
-            async with asyncio.timeout(STALL):
-                chunk = await source.content.read(_CHUNK)
-            if not chunk:
-                return
-            yield chunk
-    except TimeoutError as error:
-        raise ConnectionResetError("the transfer stalled") from error
+async def _chunks(source: aiohttp.ClientResponse, limit: asyncio.Timeout) -> AsyncIterator[bytes]:
+    clock = asyncio.get_running_loop().time
+    while chunk := await source.content.read(_CHUNK):
+        limit.reschedule(clock() + STALL)
+        yield chunk
+    limit.reschedule(clock() + UNPACK)

@@ -5,11 +5,15 @@ everything else passes through untouched.
 """
 
 import copy
+import re
 from typing import Any
 
 from shoal.core.effects import EngineCall
 from shoal.engine import names
 from shoal.model.ids import short
+
+#: `Container 0123… is not running`, and the same in small letters.
+_CONTAINER_ID = re.compile(r"(?<=ontainer )[0-9a-f]{64}\b")
 
 
 def create_body(call: EngineCall, *, cloud: str, node: str) -> dict[str, Any]:
@@ -66,11 +70,13 @@ def _shares_hostname(host: dict[str, Any]) -> bool:
 
 
 def engine_words(text: str, call: EngineCall) -> str:
-    """An engine's error with our names for what it speaks of."""
-    replacements = [(call.name, call.container_name or short(call.id))]
+    """An engine's error on one line, with our names for what it speaks of."""
     if call.image and call.image_id:
-        replacements.append((call.image_id, call.image))
-    for theirs, ours in replacements:
-        if theirs:
-            text = text.replace(theirs, ours)
-    return " ".join(text.split())
+        text = text.replace(call.image_id, call.image)
+    return our_names(text, call.name, call.container_name or short(call.id), call.id)
+
+
+def our_names(text: str, engine_side: str, name: str, identifier: str) -> str:
+    """A text of an engine on one line, with our container's name and id instead of its own."""
+    text = text.replace(engine_side, name) if engine_side else text
+    return " ".join(_CONTAINER_ID.sub(identifier, text).split())

@@ -8,6 +8,7 @@ import aiohttp
 from aiohttp import web
 
 from shoal.engine.http import error_text
+from shoal.engine.translate import our_names
 from shoal.model.container import ContainerView
 from shoal.model.errors import EngineError, ShoalError
 
@@ -90,7 +91,7 @@ async def checked(
 def user_error(error: ShoalError, view: ContainerView, engine_path: str) -> EngineError:
     """An engine's error with the container's own name."""
     engine_name = engine_path.rpartition("/")[2]
-    return EngineError(error.text.replace(engine_name, view.name), error.status)
+    return EngineError(our_names(error.text, engine_name, view.name, view.id), error.status)
 
 
 def passed(request: web.Request, *names: str) -> dict[str, Any]:

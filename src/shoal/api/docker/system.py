@@ -16,6 +16,7 @@ NEWEST_API = "1.51"
 #: What is said while no engine of the cloud is up.
 _NO_ENGINE_API = "1.41"
 OLDEST_API = "1.24"
+_FRESH = 1.0  # seconds
 
 
 def api_number(version: str) -> tuple[int, ...]:
@@ -29,9 +30,18 @@ class System:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+        self._api_version = ""
+        self._looked = 0.0
 
     def api_version(self) -> str:
-        """The lowest engine maximum in the cloud: what every host understands."""
+        """The lowest engine maximum in the cloud, what every host understands: no older than a
+        second, as every request asks and members may be many."""
+        now = time.monotonic()
+        if not self._api_version or now > self._looked + _FRESH:
+            self._api_version, self._looked = self._lowest(), now
+        return self._api_version
+
+    def _lowest(self) -> str:
         versions = [m.info.engine.api_version for m in self._front.live() if m.info.engine.up]
         known = [version for version in versions if api_number(version) > (0, 0)]
         return min([*known, NEWEST_API], key=api_number) if known else _NO_ENGINE_API
