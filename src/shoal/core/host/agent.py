@@ -22,7 +22,8 @@ from shoal.model.resources import Capacity, Load
 RELEASED = "released"
 REPORT_EVERY = 5 * SECOND
 RESEND_EVERY = SECOND
-#: After a boot, how long keepers are asked before containers are started without them.
+#: How long keepers are asked, after a boot and once the engine answers, before containers are
+#: started without them.
 ASK_FIRST = 5 * SECOND
 _RELEASED_KEPT = 10_000
 
@@ -60,8 +61,7 @@ class HostAgent:
         for blob in rows:
             self._restore(Entry.load(blob))
         self.runner.asleep = {entry.vcluster for entry in self.entries.values()}
-        self._report_all()
-        context.after(ASK_FIRST, "awake")
+        self._compared = False  # with the engine, since the start
         context.after(REPORT_EVERY, "report")
         context.after(RESEND_EVERY, "restate")
 
@@ -226,6 +226,8 @@ class HostAgent:
 
     def report(self, vcluster: str, to: str = "") -> None:
         """Tell the keeper all that is held of a vcluster."""
+        if not self._compared:
+            return  # what ran when the ledger was written may have ended with the power
         held = tuple(e.held() for e in self.entries.values() if e.vcluster == vcluster)
         message = m.Report(vcluster, held, self.load, vcluster in self.runner.asleep)
         self._context.send(to or self._keeper(vcluster), message)
@@ -294,6 +296,10 @@ class HostAgent:
         for strangers in found.values():
             for container in strangers:
                 self._consider(container)
+        if not self._compared:
+            self._compared = True
+            self._report_all()
+            self._context.after(ASK_FIRST, "awake")
 
     def _reconcile(self, entry: Entry, found: list[EngineContainer]) -> None:
         names = {container.name: container for container in found}

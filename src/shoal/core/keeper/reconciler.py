@@ -28,6 +28,8 @@ EXCLUDED_FOR = 10 * SECOND
 #: How long a placement has, before an older instance that runs is preferred to waiting for it.
 SETTLE_WITHIN = 15 * SECOND
 
+#: How far an instance has got: of two the further one is worth more.
+_NOTHING, _MADE, _HAS_RUN, _RUNS = range(4)
 _NO_GENERATION = Generation(0, 0, "")
 
 
@@ -394,9 +396,7 @@ class Reconciler:
             return
         placement = container.placement
         assert placement is not None
-        if held.generation > placement.generation or (
-            held.generation == placement.generation and held.stamp > container.ordered
-        ):
+        if _knows_more(held, container, placement):
             wanted.append(held.id)
         elif placement.node == sender:
             if held.generation < placement.generation or held.stamp < container.ordered:
@@ -412,15 +412,16 @@ class Reconciler:
         current = container.reported
         if not held.created or container.wish.state != "running":
             return False
-        if self._runs(current, placement):
+        rank = self._rank(current, placement)
+        if rank == _RUNS:
             assert current is not None
             keep = held.running and held.started < current.started
         else:
-            present = self._members.is_present(placement.node)
+            # After its own boot a keeper has not heard of every host yet: not present is not gone.
+            gone, _ = self._members.gone(placement.node)
             failed = current is not None and current.error_status != 0
-            late = not present or failed or self._waited(placement, held.id) > SETTLE_WITHIN
-            # What ran there and ended has its successor: only one that still runs beats it.
-            keep = late and (held.running or not _has_run(current))
+            late = gone or failed or self._waited(placement, held.id) > SETTLE_WITHIN
+            keep = late and _rank_of(held) > rank
         if keep:
             reason = f"kept on {self._members.name(sender)}, where it runs"
             self.assign_to(container, sender, reason)
@@ -437,20 +438,19 @@ class Reconciler:
     def _supersede(
         self, container: Container, placement: Placement, sender: str, held: m.Held
     ) -> None:
-        """Have an older instance given up, if the named host runs it or nobody wants it to."""
-        # While it should run, only the named host's word that it does ends an older one that runs.
-        current = container.reported
-        useless = not held.created or (not held.running and _has_run(current))
-        if useless or self._runs(current, placement) or container.wish.state != "running":
+        """Have an older instance given up, if the named host has got as far with its own, or
+        nobody wants it to run."""
+        as_far = self._rank(container.reported, placement) >= _rank_of(held)
+        if as_far or container.wish.state != "running":
             order = m.Release(self._vcluster, held.id, held.generation)
             self._context.send(sender, order)
 
-    def _runs(self, status: Status | None, placement: Placement) -> bool:
-        return (
-            status is not None
-            and status.phase == "running"
-            and self._members.is_present(placement.node)
-        )
+    def _rank(self, status: Status | None, placement: Placement) -> int:
+        """How far the named instance has got; one on an absent host counts as nothing."""
+        if status is None or not self._members.is_present(placement.node):
+            return _NOTHING
+        made = status.phase != "creating"
+        return _rank(made=made, started=status.started, running=status.phase == "running")
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -465,6 +465,19 @@ class Reconciler:
                 self.tell_host(self._board.containers[loser.id])
 
 
-def _has_run(status: Status | None) -> bool:
-    """Whether the host that said this has ever run it."""
-    return status is not None and status.started > 0
+def _rank(*, made: bool, started: int, running: bool) -> int:
+    if running:
+        return _RUNS
+    return _NOTHING if not made else _HAS_RUN if started else _MADE
+
+
+def _rank_of(held: m.Held) -> int:
+    return _rank(made=held.created, started=held.started, running=held.running)
+
+
+def _knows_more(held: m.Held, container: Container, placement: Placement) -> bool:
+    """Whether the host's records have to be read before anything is decided. A wish counts even
+    under an older generation: an instance that a user has just started must not be given up."""
+    if held.generation != placement.generation:
+        return held.generation > placement.generation or held.wished > container.wished
+    return held.stamp > container.ordered
