@@ -145,6 +145,18 @@ def test_a_partition_cuts_between_groups_only_until_it_is_healed(lab: Lab) -> No
     assert reaches(lab, "a", "c")
 
 
+def test_a_partition_cuts_bad_links_too(lab: Lab) -> None:
+    lab.netem("a", Quality(delay=0.01))
+    assert reaches(lab, "a", "b")
+    lab.partition([["a"], ["b", "c"]])
+    assert not reaches(lab, "a", "b")
+    lab.netem("b", Quality(delay=0.01))
+    assert not reaches(lab, "b", "a")
+    assert reaches(lab, "b", "c")
+    lab.heal()
+    assert reaches(lab, "a", "b")
+
+
 def test_a_partition_survives_power_off_and_on(lab: Lab) -> None:
     lab.partition([["b"]])
     lab.power_off("b")

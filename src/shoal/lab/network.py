@@ -133,11 +133,12 @@ class Network:
         ]
         both_ways = [*pairs, *((b, a) for a, b in pairs)]
         elements = ", ".join(f'"{a}" . "{b}"' for a, b in both_ways)
+        # Before priority 0, at which br_netfilter takes IP frames out of the bridge's hands.
         self._firewall(
             "table bridge lab {\n"
             f" set cut {{ type ifname . ifname; elements = {{ {elements} }} }}\n"
             " chain between {\n"
-            "  type filter hook forward priority 0; policy accept;\n"
+            "  type filter hook forward priority -200; policy accept;\n"
             "  iifname . oifname @cut drop\n"
             " }\n}\n"
             if elements
