@@ -16,7 +16,7 @@ from shoal.core.effects import Announce, Effect, Log
 from shoal.core.events import Now
 from shoal.core.host.agent import RELEASED, HostAgent
 from shoal.core.host.entry import LEDGER
-from shoal.core.keeper.copy import HOLDS
+from shoal.core.keeper.copy import HOLDS, conflicts_of
 from shoal.core.keeper.vcluster import Vcluster
 from shoal.core.members import SPACE as MEMBERS
 from shoal.core.members import Members
@@ -71,6 +71,8 @@ class NodeCore:
             copy = self._vcluster(vcluster).copy
             for blob in spaces.get(f"v/{vcluster}", {}).values():
                 copy.load(blob)
+            for key, blob in spaces.get(conflicts_of(vcluster), {}).items():
+                copy.load_conflict(key, blob)
             if founder:
                 copy.mark(complete=True)
             elif vcluster in holds:

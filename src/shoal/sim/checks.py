@@ -113,10 +113,9 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
             continue
         asked = removals.get(op.id, [])
         gone = any(one.acknowledged for one in asked)
-        # One refused while the create was under way may still reach a keeper that knows it.
-        early = any(one.began < op.ended for one in asked)
-        unsure = any(one.unsure for one in asked)
-        maybe = early or unsure or run.clients.specs[op.id].auto_remove
+        # "No such container" is the word of one keeper; another may have been asked before.
+        maybe = any(one.unsure or _not_found(one) for one in asked)
+        maybe |= run.clients.specs[op.id].auto_remove
         if op.id in views and gone:
             wrong.append(f"{op.id[:6]} was removed and is listed")
         if op.id not in views and op.acknowledged and not gone and not maybe:
@@ -127,6 +126,10 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
             elif not run.probes.counts["two keepers"]:
                 wrong.append(f"{op.id[:6]} was refused and is listed: {op.answer.text}")
     return wrong
+
+
+def _not_found(op: Op) -> bool:
+    return isinstance(op.answer, ops.Failed) and op.answer.status == 404
 
 
 def _names(views: dict[str, ContainerView]) -> list[str]:
@@ -140,7 +143,8 @@ def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     conflicts = _conflicts(run)
     asked: dict[str, list[Op]] = {}
     for op in run.clients.history:
-        if op.kind in _WISHES:
+        nothing = isinstance(op.answer, ops.Done) and not op.answer.changed
+        if op.kind in _WISHES and not nothing:
             asked.setdefault(op.id, []).append(op)
     for view in views.values():
         wishes = asked.get(view.id, [])
@@ -164,8 +168,8 @@ def _conflicts(run: "Run") -> set[tuple[str, str]]:
     found = set()
     for host in run.hosts:
         for space, key in host.disk.stored:
-            if space == "conflicts":
-                _, object_id, concern, *_ = key.split("\x1f")
+            if space.startswith("conflicts/"):
+                object_id, concern, *_ = key.split("\x1f")
                 found.add((object_id, concern))
     return found
 

@@ -24,11 +24,17 @@ from shoal.model.ids import short
 #: Records in one message; a record is a few kB at most.
 BATCH = 500
 HOLDS = "holds"
+_CONFLICTS_KEPT = 256
 _SEPARATOR = "\x1f"
 _NO_VERSION: Version = (-1, 0, "")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def conflicts_of(vcluster: str) -> str:
+    """Where the losers of a vcluster's conflicts are stored."""
+    return f"conflicts/{vcluster}"
 
 
 def space_of(vcluster: str) -> str:
@@ -52,7 +58,7 @@ class Copy:
         self.records = Records()
         self.complete = False
         self.held = False
-        self.conflicts: list[Record] = []
+        self.conflicts: dict[str, Record] = {}
         self._context = context
 
     def load(self, blob: bytes) -> None:
@@ -60,6 +66,10 @@ class Copy:
         record = _decode(blob)
         self.records.merge(record)
         self._context.clock.observe(record.stamp)
+
+    def load_conflict(self, key: str, blob: bytes) -> None:
+        """Take in the loser of a conflict from disk."""
+        self.conflicts[key] = _decode(blob)
 
     def mark(self, *, complete: bool) -> None:
         """Remember that this node holds a copy, and whether it is a complete one."""
@@ -106,12 +116,16 @@ class Copy:
             self._keep_loser(change.conflict)
 
     def _keep_loser(self, loser: Record) -> None:
-        if loser in self.conflicts:
+        key = _SEPARATOR.join((*loser.key, f"{loser.stamp:x}", short(loser.writer)))
+        if key in self.conflicts:
             return  # it came again, from another copy
-        key = _SEPARATOR.join((self.vcluster, *loser.key, f"{loser.stamp:x}", short(loser.writer)))
-        self._context.put("conflicts", key, _encode(loser))
-        self.conflicts.append(loser)
-        del self.conflicts[:-64]
+        space = conflicts_of(self.vcluster)
+        self._context.put(space, key, _encode(loser))
+        self.conflicts[key] = loser
+        if len(self.conflicts) > _CONFLICTS_KEPT:
+            oldest = next(iter(self.conflicts))
+            del self.conflicts[oldest]
+            self._context.delete(space, oldest)
         fields = {"vcluster": self.vcluster, "object": loser.object, "concern": loser.concern}
         self._context.emit(Log("warning", "conflict", fields))
 

@@ -1,5 +1,7 @@
 """The keeper of a vcluster: takes operations, and answers when what they promise is kept."""
 
+import msgspec
+
 from shoal.core import messages as m
 from shoal.core.context import Context
 from shoal.core.keeper import records as r
@@ -217,12 +219,20 @@ class Keeper:
             ops.NodeVerdict(one.name, one.eligible, one.score, one.filter, one.reason)
             for one in explanation.nodes
         )
-        history = tuple(
+        history = [
             f"generation {p.generation.counter} on {self._members.name(p.node)}: {p.reason}"
             for p in container.placements
-        )
+        ]
+        history += [
+            f"conflict: {self._members.name(loser.writer)}'s {loser.concern} "
+            f"{msgspec.json.encode(loser.value).decode()} lost to a later one"
+            for loser in self.board.copy.conflicts.values()
+            if loser.object == container.id
+        ]
         view = view_of(container, self._members, note=self.reconciler.note(container.id))
-        return ops.Why(view, _summary(view, container, explanation.summary), verdicts, history)
+        return ops.Why(
+            view, _summary(view, container, explanation.summary), verdicts, tuple(history)
+        )
 
     # -- what copies and hosts say -------------------------------------------------------------
 
