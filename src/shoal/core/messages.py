@@ -164,17 +164,18 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
 
 class Released(msgspec.Struct, frozen=True, tag="released"):
     """The host holds nothing of it and never will up to that generation. `tombstone` tells a
-    keeper that did not know of the removal."""
+    keeper that did not know of the removal; `load` is what the host has promised without it."""
 
     vcluster: str
     id: str
     generation: Generation
     tombstone: Record | None = None
+    load: Load | None = None
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
     """A container in a host's ledger. `stamp` is the highest of its records there, statuses
-    apart."""
+    apart; `wished` that of the last wish."""
 
     id: str
     generation: Generation
@@ -182,6 +183,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     running: bool
     started: int  # wall clock, ns
     created: bool  # the engine has it
+    wished: int
 
 
 class FetchImage(msgspec.Struct, frozen=True, tag="fetch-image"):

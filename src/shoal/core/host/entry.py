@@ -96,6 +96,7 @@ class Entry:
             self.running,
             self.status.started,
             self.created,
+            self.container.wished,
         )
 
     def row(self) -> bytes:

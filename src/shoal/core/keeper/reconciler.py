@@ -312,6 +312,8 @@ class Reconciler:
 
     def released(self, sender: str, message: m.Released) -> None:
         """A host holds nothing of it any more."""
+        if message.load is not None:
+            self._view.update_load(sender, message.load)
         container = self._board.containers.get(message.id)
         if container is None:
             return
