@@ -170,7 +170,7 @@ class HostAgent:
         return guard
 
     def _send_released(self, to: str, vcluster: str, object_id: str, guard: Guard) -> None:
-        message = m.Released(vcluster, object_id, guard.generation, guard.tombstone)
+        message = m.Released(vcluster, object_id, guard.generation, guard.tombstone, self.load)
         self._context.send(to, message)
 
     def gone(self, entry: Entry) -> None:

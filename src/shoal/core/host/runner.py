@@ -339,7 +339,8 @@ class Runner:
     def _settle_room(self, entry: Entry) -> None:
         """Give the room back once no restart can follow."""
         if _ended(entry.status) and not entry.restart_at:
-            self._ledger.release(entry.id, entry.generation)
+            if self._ledger.release(entry.id, entry.generation):
+                self._desk.changed(entry)  # what was told with its end still counted it
         elif entry.status.phase == "created":
             until = self._context.now.mono + UNSTARTED_FOR
             self._ledger.limit(entry.id, entry.generation, until)
