@@ -146,6 +146,8 @@ class Keeper:
             self._check_startable(container)
         else:
             self._check_host(container)
+        if operation.action in ("stop", "kill") and self._starting(container):
+            return None  # it must not overtake the start: the entry node asks again in a second
         if self._nothing_to_do(container, operation):
             return ops.Done(container.id, changed=False)
         record = self.board.wish(container, _wish_of(container, message.request, operation))
@@ -153,6 +155,12 @@ class Keeper:
         self.reconciler.tell_host(self.board.containers[container.id])
         self.reconciler.advance(container.id)
         return None
+
+    def _starting(self, container: Container) -> bool:
+        """Whether its host is about to start it."""
+        reported = container.reported
+        asked = container.wish.action in ("start", "restart")
+        return asked and (reported is None or reported.done < container.wished)
 
     def _check_host(self, container: Container) -> None:
         placement = container.placement
