@@ -24,15 +24,15 @@ setup: # preflight and .venv; as root the tools of the lab as well
 	@scripts/venv.sh
 
 test: setup ## all tests: those without root first, then the lab's
-	$(BIN)/pytest $(FAST_TESTS) -n 2
-	$(BIN)/pytest tests/lab -m lab
+	$(BIN)/pytest $(FAST_TESTS) -n 2 -m "not lab"
+	$(BIN)/pytest tests -m lab
 
 test-fast: ## unit, property and simulation tests: any system, no root
 	@scripts/venv.sh
-	$(BIN)/pytest $(FAST_TESTS) -n 2
+	$(BIN)/pytest $(FAST_TESTS) -n 2 -m "not lab"
 
 test-lab: setup ## the tests on real hosts: Linux, root
-	$(BIN)/pytest tests/lab -m lab
+	$(BIN)/pytest tests -m lab
 
 lint: ## style, formatting, who imports whom
 	@scripts/venv.sh
