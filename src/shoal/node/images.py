@@ -5,25 +5,15 @@ from collections.abc import Iterable
 
 from shoal.model.errors import NotFound
 from shoal.model.node import ImageInfo, NodeInfo
+from shoal.model.reference import parse_reference
 
 _DIGITS = re.compile(r"(sha256:)?[0-9a-f]{4,64}\Z")
-_OFFICIAL = ("docker.io/library/", "index.docker.io/library/", "library/", "docker.io/")
 
 
 def familiar(reference: str) -> str:
     """A reference as Docker prints it: without the default registry, with its tag."""
-    for prefix in _OFFICIAL:
-        if reference.startswith(prefix):
-            reference = reference.removeprefix(prefix)
-            break
-    if "@" in reference or _is_id(reference):
-        return reference
-    name = reference.rsplit("/", 1)[-1]
-    return reference if ":" in name else f"{reference}:latest"
-
-
-def _is_id(reference: str) -> bool:
-    return reference.startswith("sha256:") or re.fullmatch(r"[0-9a-f]{64}", reference) is not None
+    parsed = parse_reference(reference)
+    return reference if parsed is None else parsed.familiar
 
 
 def find(reference: str, recorded: str, nodes: Iterable[NodeInfo]) -> tuple[ImageInfo, list[str]]:

@@ -13,6 +13,7 @@ from shoal.api.docker.create import ImageFacts, platform_architecture
 from shoal.api.docker.filters import Filters, check_known, parse_filters
 from shoal.api.docker.front import Front, reply
 from shoal.api.docker.relay import abort, passed, pieces, start_stream
+from shoal.core.placement import ClusterView, PlacementRequest, rank
 from shoal.engine.http import error_text, read_json
 from shoal.model.errors import BadRequest, EngineError, NotFound, NotSupported, Unavailable
 from shoal.model.node import ImageInfo, NodeInfo
@@ -110,7 +111,8 @@ class Images:
         if "fromSrc" in request.query:
             raise NotSupported("shoal: importing images is not there yet")
         reference = _wanted(request)
-        node = self._puller(platform_architecture(request.query.get("platform", "")))
+        architecture = platform_architecture(request.query.get("platform", ""))
+        node = self._puller(reference.familiar, architecture)
         port = self._front.service.engine(node.id)
         auth = request.headers.get("X-Registry-Auth")
         upstream = await port.request(
@@ -164,14 +166,18 @@ class Images:
         await self._front.service.refresh(node.id)
         await self._front.do(TagImage(reference.familiar, document["Id"]))
 
-    def _puller(self, architecture: str) -> NodeInfo:
-        """The live node with most free memory. Raises Unavailable."""
-        live = [member.info for member in self._front.live() if member.info.engine.up]
-        fitting = [info for info in live if not architecture or info.architecture == architecture]
-        if not fitting:
+    def _puller(self, reference: str, architecture: str) -> NodeInfo:
+        """The live node that placement would choose for a container without wishes. Raises
+        Unavailable."""
+        live = {member.info.id: member.info for member in self._front.live()}
+        view = ClusterView()
+        for info in live.values():
+            view.update(info, up=True)
+        nodes = rank(PlacementRequest(architecture=architecture), view, reference, limit=1)
+        if not nodes:
             what = f"of architecture {architecture} " if architecture else ""
             raise Unavailable(f"no live node {what}has a container engine to pull to")
-        return max(fitting, key=lambda info: (info.capacity.memory - info.load.memory, info.name))
+        return live[nodes[0]]
 
 
 async def _lines(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
