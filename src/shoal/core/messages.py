@@ -171,7 +171,6 @@ class Released(msgspec.Struct, frozen=True, tag="released"):
     generation: Generation
     tombstone: Record | None = None
     load: Load | None = None
-    load: Load | None = None
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
