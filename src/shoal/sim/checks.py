@@ -143,12 +143,12 @@ def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     conflicts = _conflicts(run)
     asked: dict[str, list[Op]] = {}
     for op in run.clients.history:
-        nothing = isinstance(op.answer, ops.Done) and not op.answer.changed
-        if op.kind in _WISHES and not nothing:
+        if op.kind in _WISHES:
             asked.setdefault(op.id, []).append(op)
     for view in views.values():
         wishes = asked.get(view.id, [])
-        sure = [op for op in wishes if op.acknowledged]
+        # What needed nothing done has written nothing that could replace another wish.
+        sure = [op for op in wishes if isinstance(op.answer, ops.Done) and op.answer.changed]
         possible = {
             _WISHES[op.kind]
             for op in wishes

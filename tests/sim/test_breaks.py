@@ -1,0 +1,128 @@
+"""The checks see what they are there for: each mechanism is taken away once, and some seed
+notices. The switches are here, none is in the program."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shoal.core import messages as m
+from shoal.core.host.entry import Entry
+from shoal.core.host.runner import Runner
+from shoal.core.keeper.keeper import Keeper
+from shoal.core.keeper.reconciler import Reconciler
+from shoal.core.keeper.replication import Replication
+from shoal.core.members import Members
+from shoal.sim.disk import Disk
+from shoal.sim.faults import plan_of
+from shoal.sim.run import run
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+#: Seeds tried until one notices.
+TRIED = 60
+
+
+def skip_the_fsync(patch: pytest.MonkeyPatch) -> None:
+    """Effects leave before their step is on disk."""
+    commit = Disk.commit
+
+    def hasty(self: Disk, writes: Any, done: Callable[[], None]) -> None:
+        commit(self, writes, lambda: None)
+        done()
+
+    patch.setattr(Disk, "commit", hasty)
+
+
+def acknowledge_before_the_copy(patch: pytest.MonkeyPatch) -> None:
+    """Answers do not wait for a second disk, and copies are only brought level by the way."""
+    patch.setattr(Replication, "durable", lambda self, stamp: True)
+    patch.setattr(Replication, "ship", lambda self, records: None)
+
+
+def let_absence_remove(patch: pytest.MonkeyPatch) -> None:
+    """A keeper ends what it has no records of."""
+    weigh = Reconciler._weigh
+
+    def heartless(
+        self: Reconciler, sender: str, held: m.Held, superseded: list[str], wanted: list[str]
+    ) -> None:
+        if held.id not in self._board.containers:
+            order = m.Release(self._vcluster, held.id, held.generation)
+            self._context.send(sender, order)
+            return
+        weigh(self, sender, held, superseded, wanted)
+
+    patch.setattr(Reconciler, "_weigh", heartless)
+
+
+def drop_the_idempotency_of_creates(patch: pytest.MonkeyPatch) -> None:
+    """A create that is sent again is taken for another one."""
+
+    def forgetful(self: Keeper, sender: str, request: str, operation: Any) -> None:
+        self._begin_create(operation)
+        create(self, sender, request, operation)
+
+    create = Keeper._create
+    patch.setattr(Keeper, "_create", forgetful)
+    patch.setattr(Keeper, "ask", _ask_without_memory)
+
+
+def _ask_without_memory(self: Keeper, sender: str, message: m.Ask) -> None:
+    self._waiters.open.pop(message.request, None)
+    self._waiters._answers.pop(message.request, None)
+    _ask(self, sender, message)
+
+
+_ask = Keeper.ask
+
+
+def drop_the_idempotency_of_engine_creates(patch: pytest.MonkeyPatch) -> None:
+    """Each try of a create makes a container under a name of its own."""
+    create = Runner._create
+
+    def again(self: Runner, entry: Entry) -> None:
+        create(self, entry)
+        call = self._context.effects.pop()
+        self._context.emit(type(call)(**{**_fields(call), "name": f"{call.name}-{self._calls}"}))
+
+    patch.setattr(Runner, "_create", again)
+
+
+def _fields(call: Any) -> dict[str, Any]:
+    return {name: getattr(call, name) for name in call.__struct_fields__}
+
+
+def admit_everything(patch: pytest.MonkeyPatch) -> None:
+    """Hosts take any work, room or not."""
+    patch.setattr(Runner, "admit", lambda self, entry: None)
+
+
+def never_dial_the_dead(patch: pytest.MonkeyPatch) -> None:
+    """Members believed dead are not dialled."""
+    patch.setattr(Members, "redial", lambda self: None)
+
+
+BREAKS: list[Break] = [
+    skip_the_fsync,
+    acknowledge_before_the_copy,
+    let_absence_remove,
+    drop_the_idempotency_of_creates,
+    drop_the_idempotency_of_engine_creates,
+    admit_everything,
+    never_dial_the_dead,
+]
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda one: one.__name__)
+def test_a_broken_mechanism_is_caught(
+    broken: Break, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken(monkeypatch)
+    for seed in range(TRIED):
+        outcome = run(plan_of(seed))
+        if outcome.wrong:
+            with capsys.disabled():
+                print(f"\n{broken.__name__}: seed {seed}: {outcome.wrong[0]}")
+            return
+    pytest.fail(f"{broken.__name__}: none of {TRIED} seeds noticed")
