@@ -10,7 +10,6 @@ import click
 from shoal.cli.settings import CPU_CLASSES, load_options
 from shoal.model.errors import BadRequest
 from shoal.model.options import DEFAULT_ENGINE, DEFAULT_PORT, DEFAULT_SITE, NodeOptions
-from shoal.node.slim import slim
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -87,7 +86,6 @@ def daemon(**given: Any) -> None:
 
 
 def _serve(options: NodeOptions, serve: Callable[[], None], *, detach: bool, done: str) -> None:
-    slim()
     if not detach:
         serve()
         return

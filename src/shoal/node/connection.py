@@ -4,16 +4,12 @@ import asyncio
 import ssl
 from typing import Any, cast
 
-import structlog
-
 from shoal.node.certificates import node_of
 from shoal.node.frames import FrameDecoder, FrameError
 from shoal.node.rpc import Message, decode, encode
 
 #: A stranger's first frame (Hello) is small; larger ones are for those who have said it.
 GREETING_LIMIT = 64 << 10
-
-log = structlog.get_logger("shoal.rpc")
 
 
 class MessageProtocol(asyncio.Protocol):
@@ -77,6 +73,9 @@ class MessageProtocol(asyncio.Protocol):
                 self.message_received(decode(body))
         except FrameError as error:
             peer = self.transport.get_extra_info("peername")
+            import structlog  # late: whoever just joins a cloud starts faster without it
+
+            log = structlog.get_logger("shoal.rpc")
             log.warning("peer does not speak our protocol", peer=peer, error=str(error))
             self.abort()
 

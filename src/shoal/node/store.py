@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from shoal.core.effects import Delete, Put
 from shoal.model.errors import Unavailable
 from shoal.node.files import sync_directory
-
-log = structlog.get_logger("shoal.store")
 
 Write = Put | Delete
 
@@ -179,6 +176,9 @@ class SqliteStore:
         except Exception as error:  # whatever it is, the writer must live to tell it
             failed = self._error(error)
             self._failure, self._failed_epoch = failed.text, batch[-1].epoch
+            import structlog  # late: whoever just joins a cloud starts faster without it
+
+            log = structlog.get_logger("shoal.store")
             log.error("a write failed", error=failed.text)
             with contextlib.suppress(sqlite3.Error):
                 if database.in_transaction:
