@@ -4,9 +4,11 @@ notices. The switches are here, none is in the program."""
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from shoal.core import messages as m
+from shoal.core.effects import EngineCall
 from shoal.core.host.entry import Entry
 from shoal.core.host.runner import Runner
 from shoal.core.keeper.keeper import Keeper
@@ -35,9 +37,8 @@ def skip_the_fsync(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledge_before_the_copy(patch: pytest.MonkeyPatch) -> None:
-    """Answers do not wait for a second disk, and copies are only brought level by the way."""
+    """Answers do not wait for a second disk."""
     patch.setattr(Replication, "durable", lambda self, stamp: True)
-    patch.setattr(Replication, "ship", lambda self, records: None)
 
 
 def let_absence_remove(patch: pytest.MonkeyPatch) -> None:
@@ -84,13 +85,11 @@ def drop_the_idempotency_of_engine_creates(patch: pytest.MonkeyPatch) -> None:
     def again(self: Runner, entry: Entry) -> None:
         create(self, entry)
         call = self._context.effects.pop()
-        self._context.emit(type(call)(**{**_fields(call), "name": f"{call.name}-{self._calls}"}))
+        assert isinstance(call, EngineCall)
+        name = f"{call.name}-{self._calls}"
+        self._context.emit(msgspec.structs.replace(call, name=name))
 
     patch.setattr(Runner, "_create", again)
-
-
-def _fields(call: Any) -> dict[str, Any]:
-    return {name: getattr(call, name) for name in call.__struct_fields__}
 
 
 def admit_everything(patch: pytest.MonkeyPatch) -> None:
@@ -123,6 +122,6 @@ def test_a_broken_mechanism_is_caught(
         outcome = run(plan_of(seed))
         if outcome.wrong:
             with capsys.disabled():
-                print(f"\n{broken.__name__}: seed {seed}: {outcome.wrong[0]}")
+                print(f"\n{broken.__name__}: seed {seed}: {outcome.wrong[0]}")  # noqa: T201
             return
     pytest.fail(f"{broken.__name__}: none of {TRIED} seeds noticed")

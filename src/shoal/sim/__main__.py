@@ -1,5 +1,7 @@
 """`python -m shoal.sim run [FIRST [COUNT]]` and `python -m shoal.sim replay SEED`."""
 
+# ruff: noqa: T201
+
 import sys
 import time
 from collections import Counter
@@ -22,16 +24,16 @@ def main(arguments: list[str]) -> int:
         return _replay(values[0])
     if command == "run" and len(values) <= 2:
         return _run(*values)
-    print(_USAGE, file=sys.stderr)  # noqa: T201
+    print(_USAGE, file=sys.stderr)
     return 2
 
 
 def _replay(seed: int) -> int:
     outcome = run(plan_of(seed), trace=True)
-    print("\n".join(outcome.trace))  # noqa: T201
-    print(outcome.plan)  # noqa: T201
+    print("\n".join(outcome.trace))
+    print(outcome.plan)
     for line in outcome.wrong:
-        print("WRONG", line)  # noqa: T201
+        print("WRONG", line)
     return 1 if outcome.wrong else 0
 
 
@@ -46,15 +48,13 @@ def _run(first: int = 0, count: int = 50) -> int:
         if outcome.wrong:
             failed += 1
             plan = outcome.plan
-            print(f"seed {seed} ({plan.nodes} nodes; {', '.join(plan.families)}):")  # noqa: T201
+            print(f"seed {seed} ({plan.nodes} nodes; {', '.join(plan.families)}):")
             for line in outcome.wrong[:6]:
-                print(f"    {line}")  # noqa: T201
+                print(f"    {line}")
     for probe in PROBES:
-        print(f"{probes[probe]:8} {probe}")  # noqa: T201
+        print(f"{probes[probe]:8} {probe}")
     spent = time.process_time() - began
-    print(
-        f"{failed} of {count} failed; {spent / count:.2f} CPU s and {steps // count} steps a seed"
-    )
+    print(f"{failed} of {count} failed; {spent / count:.2f} CPU s, {steps // count} steps a seed")
     return 1 if failed else 0
 
 

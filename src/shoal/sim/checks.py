@@ -19,7 +19,7 @@ _WISHES = {"start": "running", "restart": "running", "stop": "stopped", "kill": 
 
 def check(run: "Run", listings: Listings) -> list[str]:
     """All checks; later ones look at what the first node that answered lists."""
-    wrong = [f"{host.name} is down" for host in run.hosts if not host.running]
+    wrong = [f"{host.name} is down" for host in run.present if not host.running]
     if wrong:
         return wrong
     wrong += _alive(run) + _copies(run) + _agreement(run, listings)
@@ -43,15 +43,15 @@ def _views(listings: Listings) -> dict[str, ContainerView]:
 def _alive(run: "Run") -> list[str]:
     """Everybody sees everybody, and each vcluster has one keeper: its owner."""
     wrong = []
-    for host in run.hosts:
+    for host in run.present:
         assert host.core is not None
-        missing = len(run.hosts) - len(host.core.members.present())
+        missing = len(run.present) - len(host.core.members.present())
         if missing:
             wrong.append(f"{host.name} does not see {missing} nodes")
     for vcluster in run.vclusters:
         keepers = [
             host.name
-            for host in run.hosts
+            for host in run.present
             if host.core is not None and host.core.vclusters[vcluster].keeper is not None
         ]
         if len(keepers) != 1:
@@ -64,7 +64,7 @@ def _copies(run: "Run") -> list[str]:
     wrong = []
     for vcluster in run.vclusters:
         totals: dict[int, list[str]] = {}
-        for host in run.hosts:
+        for host in run.present:
             assert host.core is not None
             copy = host.core.vclusters[vcluster].copy
             count = 3 if vcluster == run.vclusters[0] else 5
@@ -118,7 +118,8 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
         maybe |= run.clients.specs[op.id].auto_remove
         if op.id in views and gone:
             wrong.append(f"{op.id[:6]} was removed and is listed")
-        if op.id not in views and op.acknowledged and not gone and not maybe:
+        maybe |= _loses(run, op) or any(one.acknowledged for one in asked)
+        if op.id not in views and op.acknowledged and not maybe:
             wrong.append(f"{op.id[:6]} was created and is gone")
         if op.id in views and isinstance(op.answer, ops.Failed) and not op.unsure:
             if op.id[:12] in op.answer.text:
@@ -126,6 +127,11 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
             elif not run.probes.counts["two keepers"]:
                 wrong.append(f"{op.id[:6]} was refused and is listed: {op.answer.text}")
     return wrong
+
+
+def _loses(run: "Run", op: Op) -> bool:
+    """Whether the loss of a host may take this with it: only its keeper had it."""
+    return op.at_risk and len(run.present) < len(run.hosts)
 
 
 def _not_found(op: Op) -> bool:
@@ -148,7 +154,8 @@ def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     for view in views.values():
         wishes = asked.get(view.id, [])
         # What needed nothing done has written nothing that could replace another wish.
-        sure = [op for op in wishes if isinstance(op.answer, ops.Done) and op.answer.changed]
+        done = [op for op in wishes if isinstance(op.answer, ops.Done) and op.answer.changed]
+        sure = [op for op in done if not _loses(run, op)]
         possible = {
             _WISHES[op.kind]
             for op in wishes
@@ -166,7 +173,7 @@ def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
 def _conflicts(run: "Run") -> set[tuple[str, str]]:
     """(object, concern) of every conflict on any disk."""
     found = set()
-    for host in run.hosts:
+    for host in run.present:
         for space, key in host.disk.stored:
             if space.startswith("conflicts/"):
                 object_id, concern, *_ = key.split("\x1f")
@@ -181,7 +188,7 @@ def _instances(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     """Every container is in one engine, on the host that it is placed on; no other is in any."""
     wrong = []
     found: dict[str, list[tuple[Host, str]]] = {}
-    for host in run.hosts:
+    for host in run.present:
         for container in host.engine.containers.values():
             found.setdefault(container.id, []).append((host, container.phase))
     for object_id, places in found.items():
@@ -199,6 +206,7 @@ def _instance(view: ContainerView, places: list[tuple[Host, str]]) -> list[str]:
     short = view.id[:6]
     if not places:
         excused = "waits for room" in view.note or "not created" in view.note
+        excused |= bool(view.unreachable_since) and not _moves(view)
         return [] if excused else [f"{short} is listed on {view.node_name} and in no engine"]
     host, phase = places[0]
     if host.id != view.node:
@@ -212,6 +220,11 @@ def _instance(view: ContainerView, places: list[tuple[Host, str]]) -> list[str]:
     return []
 
 
+def _moves(view: ContainerView) -> bool:
+    """Whether it has to run elsewhere when its host is gone."""
+    return view.spec.movable and view.desired == "running"
+
+
 def _excused(view: ContainerView) -> bool:
     """Whether it rightly does not run: its policy, its own end, or the host's room says so."""
     if view.status.error_status or "not restarted" in view.note:
@@ -223,7 +236,7 @@ def _excused(view: ContainerView) -> bool:
 def _ledgers(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     """Hosts hold entries and room only for containers that are placed there."""
     wrong = []
-    for host in run.hosts:
+    for host in run.present:
         assert host.core is not None
         agent = host.core.host
         for entry in agent.entries.values():
@@ -232,16 +245,18 @@ def _ledgers(run: "Run", views: dict[str, ContainerView]) -> list[str]:
                 wrong.append(f"{host.name} holds {entry.id[:6]}, which is not listed")
             elif view.node != host.id:
                 wrong.append(f"{host.name} holds {entry.id[:6]}, listed on {view.node_name}")
-        for reservation in agent.ledger.reservations():
-            if reservation.container not in agent.entries:
-                wrong.append(f"{host.name} keeps room for {reservation.container[:6]} for nothing")
+        wrong += [
+            f"{host.name} keeps room for {reservation.container[:6]} for nothing"
+            for reservation in agent.ledger.reservations()
+            if reservation.container not in agent.entries
+        ]
     return wrong
 
 
 def _count(run: "Run") -> None:
     """Probes that are seen in what is left."""
     reasons = Counter[str]()
-    for host in run.hosts:
+    for host in run.present:
         core = host.core
         assert core is not None
         for record in core.vclusters[host.default].copy.records:

@@ -16,15 +16,19 @@ from shoal.sim.world import MILLISECOND, SECOND, World
 
 DEADLINE = 15 * SECOND
 NAMES = ("web", "db", "cache", "queue")
-#: 503 says that nobody knows; everything else that fails has changed nothing.
-UNSURE = 503
+_POLICIES: tuple[Literal["no", "always", "unless-stopped", "on-failure"], ...] = (
+    "no",
+    "always",
+    "unless-stopped",
+    "on-failure",
+)
 
 Kind = Literal["create", "start", "stop", "kill", "restart", "remove", "get", "list", "write"]
 
 
 class Op(msgspec.Struct):
     """One operation of a user. `ended` is -1 while there is no answer; `answer` stays None if
-    the node died first. `id` is the container's, as the user or the answer says."""
+    the node died first. `at_risk`: acknowledged by a keeper that saw no other node."""
 
     number: int
     kind: Kind
@@ -35,6 +39,7 @@ class Op(msgspec.Struct):
     ended: int = -1
     answer: ops.Answer | None = None
     first_asked: str = ""
+    at_risk: bool = False
 
     @property
     def acknowledged(self) -> bool:
@@ -119,18 +124,18 @@ class Clients:
 
     def _spec(self) -> ContainerSpec:
         random = self._random
-        policy = random.choice(("no", "always", "unless-stopped", "on-failure"))
+        restart = RestartPolicy(random.choice(_POLICIES))
         ports = (HostPort(random.choice((80, 81, 443))),) if random.random() < 0.25 else ()
         resources = Resources(
             cpu_millis=random.choice((0, 0, 250, 500, 1000, 2000)),
             memory=random.choice((0, 64 << 20, 256 << 20, 1 << 30)),
             ports=ports,
         )
-        pins = ()
+        pins: tuple[tuple[str, str], ...] = ()
         if random.random() < 0.1:
             pins = ((random.choice(self._hosts).id, "bind mount /data"),)
-        movable = policy in ("always", "unless-stopped") and not pins
-        body = {}
+        movable = restart.name in ("always", "unless-stopped") and not pins
+        body: dict[str, list[float]] = {}
         if random.random() < 0.2:
             body["sim"] = [random.choice((0.5, 3.0, 15.0)), random.choice((0, 0, 1))]
         return ContainerSpec(
@@ -139,10 +144,10 @@ class Clients:
             body=body,
             resources=resources,
             placement=PlacementRules(strategy=random.choice(("spread", "binpack")), pins=pins),
-            restart=RestartPolicy(policy),
+            restart=restart,
             movable=movable,
             stays_because="" if movable else "no restart policy asks for it",
-            auto_remove=policy == "no" and random.random() < 0.3,
+            auto_remove=restart.name == "no" and random.random() < 0.3,
             created=self._world.now,
         )
 

@@ -23,6 +23,7 @@ FAMILIES = (
     "pause",
     "disk",
     "blackout",
+    "loss",
 )
 
 
@@ -104,6 +105,11 @@ class Faults:
     def _power_on(self, host: Host) -> None:
         host.power_on()
         host.start()
+
+    def _loss(self) -> None:
+        """One host in a run is lost for good, with its disk, sooner or later."""
+        if self._random.random() < 0.25 and not any(host.lost for host in self._hosts):
+            self._some().lose()
 
     def _blackout(self) -> None:
         """All hosts lose power at once, and return within seconds."""

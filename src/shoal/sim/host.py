@@ -57,6 +57,7 @@ class Host:
         self.disk = Disk(world, world.random(f"disk/{name}"))
         self.engine = SimEngine(world, node_id, capacity, self.wall, witness)
         self.powered = True
+        self.lost = False
         self.default = vcluster_id(cloud, DEFAULT)
         self._world = world
         self._network = network
@@ -123,8 +124,14 @@ class Host:
         self.powered = False
         self.engine.power_off()
 
+    def lose(self) -> None:
+        """The host burns: nothing of it comes back."""
+        self.power_off()
+        self.lost = True
+        self.engine.containers.clear()
+
     def power_on(self) -> None:
-        if self.powered:
+        if self.powered or self.lost:
             return
         self.powered = True
         self._booted = self._world.now - SECOND

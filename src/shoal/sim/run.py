@@ -74,6 +74,11 @@ class Run:
             capacity=CAPACITY,
         )
 
+    @property
+    def present(self) -> list[Host]:
+        """The hosts that were not lost for good."""
+        return [host for host in self.hosts if not host.lost]
+
     @staticmethod
     def _start(host: Host, founder: bool) -> None:
         host.start(founder=founder)
@@ -83,7 +88,8 @@ class Run:
         end = self.plan.troubled + self.plan.quiet
         self.world.run_until(end)
         listings = [
-            (host, self.clients.ask(host, "list", "", ops.ListContainers())) for host in self.hosts
+            (host, self.clients.ask(host, "list", "", ops.ListContainers()))
+            for host in self.present
         ]
         self.world.run_until(end + 3 * SECOND)
         wrong = self.truth.wrong + check(self, listings)
@@ -107,7 +113,7 @@ class Run:
             self.probes.hit("answered by another keeper")
         if isinstance(answer, ops.Listing) and answer.stale:
             self.probes.hit("stale read")
-        self.truth.answered(op)
+        self.truth.answered(op, self.by_id[teller])
 
     def rejoins(self, node: Host, other: str) -> None:
         self.probes.hit("member rejoined")

@@ -1,6 +1,9 @@
 """What really happened in a run, whatever the nodes believe; wrongs are noted as they occur."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from shoal.core.effects import EngineCall
 from shoal.core.events import EngineContainer
@@ -42,9 +45,11 @@ class Truth(Witness):
 
     # -- users ---------------------------------------------------------------------------------
 
-    def answered(self, op: Op) -> None:
+    def answered(self, op: Op, teller: Host) -> None:
         if op.kind == "create" and op.acknowledged:
             self.acknowledged.add(op.id)
+        keeper = None if teller.core is None else teller.core.vclusters[teller.default].keeper
+        op.at_risk = keeper is None or not keeper.replication.targets
 
     def _asked(self, container: str, kinds: Sequence[str]) -> bool:
         assert self._clients is not None
@@ -128,9 +133,8 @@ class Truth(Witness):
             self._probes.hit("take-over without the newest copy")
 
 
-def _of(value: dict[str, object]) -> Generation:
-    counter, stamp, writer = value["generation"]  # type: ignore[misc]
-    return Generation(counter, stamp, writer)
+def _of(value: dict[str, Any]) -> Generation:
+    return msgspec.convert(value["generation"], Generation)
 
 
 def _over(needs: Sequence[Resources], engine: SimEngine) -> str:
