@@ -1,6 +1,7 @@
 """A running cloud in a lab as tests see it: the stock client, the `shoal` command, the APIs, and
 what the engines really have."""
 
+import io
 import itertools
 import json
 import subprocess
@@ -114,10 +115,24 @@ class Cloud:
     def inspect(self, via: str, ref: str) -> Any:
         return json.loads(self.docker(via, "inspect", "--type", "container", ref).stdout)[0]
 
-    def raw(self, via: str, method: str, url: str, *, timeout: float = 20.0) -> tuple[int, Any]:
-        """Status and JSON of a request to a host's Docker API."""
-        status, body = call(self.host(via).api_socket, method, url, timeout=timeout)
-        return status, json.loads(body) if body else None
+    def raw(
+        self,
+        via: str,
+        method: str,
+        url: str,
+        *,
+        body: object = None,
+        sent: bytes = b"",
+        timeout: float = 30.0,
+    ) -> tuple[int, Any]:
+        """Status and JSON of a request to a host's Docker API; `sent` goes out as it is."""
+        data = sent or (json.dumps(body).encode() if body is not None else b"")
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        socket = self.host(via).api_socket
+        status, answer = call(
+            socket, method, url, body=io.BytesIO(data), headers=headers, timeout=timeout
+        )
+        return status, json.loads(answer) if answer else None
 
     # -- what nodes say ------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def test_the_busiest_host_loses_power(cloud: Cloud) -> None:
     for name in [*movable, asked]:
         if home[name] != victim:  # nothing happened to those that were elsewhere
             assert cloud.inspect(others[0], name)["State"]["StartedAt"] == started[name]
+    moved = {name: _run_of(cloud, name, others[0]) for name in [*movable, asked]}
 
     cloud.lab.start(victim)
     eventually("all see all", cloud.whole, timeout=60)
@@ -71,6 +72,12 @@ def test_the_busiest_host_loses_power(cloud: Cloud) -> None:
     )
     assert ended
     assert cloud.node_of(plain) == victim
+    assert {name: _run_of(cloud, name, others[0]) for name in moved} == moved
+
+
+def _run_of(cloud: Cloud, name: str, via: str) -> tuple[str, str]:
+    """Where it runs and since when."""
+    return cloud.node_of(name, via), str(cloud.inspect(via, name)["State"]["StartedAt"])
 
 
 def _held(cloud: Cloud, object_id: str) -> bool:
