@@ -153,13 +153,15 @@ class StatusKept(msgspec.Struct, frozen=True, tag="status-kept"):
 
 class Release(msgspec.Struct, frozen=True, tag="release"):
     """Give up every instance of the container up to `generation` (all, with a tombstone).
-    `cancel`: only if the engine does not have it yet; the host arbitrates."""
+    `cancel`: only if the engine does not have it yet, `idle`: only if it does not run; the host
+    arbitrates."""
 
     vcluster: str
     id: str
     generation: Generation
     tombstone: Record | None = None
     cancel: bool = False
+    idle: bool = False
 
 
 class Released(msgspec.Struct, frozen=True, tag="released"):

@@ -145,8 +145,10 @@ class HostAgent:
             return
         if message.tombstone is None and message.generation < entry.generation:
             return
-        if message.cancel and entry.call:
+        if (message.cancel or message.idle) and entry.call:
             return  # the outcome is not known yet; the keeper asks again
+        if message.idle and entry.running:
+            return
         if message.cancel and entry.created:
             entry.unkept = True
             self._tell(entry)

@@ -284,6 +284,8 @@ class Runner:
         if event.action == "destroy":
             self._vanished(entry)
             return
+        if event.action == "die" and entry.running and event.time <= entry.status.started:
+            return  # the end of the run before this one: that is known from the answer of restart
         self.found(entry, event.container)
 
     def found(self, entry: Entry, container: EngineContainer) -> None:

@@ -442,9 +442,12 @@ class Reconciler:
     ) -> None:
         """Have an older instance given up, if the named host has got as far with its own, or
         nobody wants it to run."""
-        as_far = self._rank(container.reported, placement) >= _rank_of(held)
-        if as_far or container.wish.state != "running":
-            order = m.Release(self._vcluster, held.id, held.generation)
+        rank = self._rank(container.reported, placement)
+        wished = container.wish.state == "running"
+        if rank >= _rank_of(held) or not wished:
+            # It may have been started since it was reported.
+            idle = wished and rank < _RUNS
+            order = m.Release(self._vcluster, held.id, held.generation, idle=idle)
             self._context.send(sender, order)
 
     def _rank(self, status: Status | None, placement: Placement) -> int:
