@@ -180,8 +180,18 @@ class SimEngine:
         self._world.at(self._heard, self._hear, event, self.listener)
 
     def _hear(self, event: EngineChanged, listener: Callable[[EngineChanged], None]) -> None:
-        if listener == self.listener and not self.away:
-            listener(event)
+        """As with a real engine the container is looked at when the event is read; of a run that
+        ended, the event itself says so."""
+        if listener != self.listener or self.away:
+            return
+        now = self.containers.get(event.container.name)
+        if now is not None and event.action == "die":
+            then = event.container
+            finished = now.finished or event.time
+            now = msgspec.structs.replace(
+                now, phase=then.phase, exit_code=then.exit_code, finished=finished, pid=0
+            )
+        listener(msgspec.structs.replace(event, container=now or event.container))
 
     # -- what happens to it --------------------------------------------------------------------
 
