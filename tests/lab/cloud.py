@@ -21,7 +21,7 @@ _names = itertools.count(1)
 
 
 def eventually(
-    what: str, probe: Callable[[], Result], *, timeout: float = 60.0, pause: float = 0.1
+    what: str, probe: Callable[[], Result | None], *, timeout: float = 60.0, pause: float = 0.1
 ) -> Result:
     """Poll until `probe` gives something true, and answer that. What the lab raises while things
     are on their way counts as not yet."""
