@@ -32,6 +32,7 @@ async def _deaths() -> list[Figure]:
     rng = random.Random(1)  # noqa: S311 - the same order every time is what is wanted
     async with memory_cloud(NODES) as cloud:
         progress(f"{NODES} nodes see each other")
+        cloud.events.clear()
         taken: list[float] = []
         false_deaths = 0
         for victim in rng.sample(cloud.names, DEATHS):

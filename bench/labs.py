@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from shoal.lab import Lab, LabError
 from shoal.lab.http import call
@@ -77,7 +78,7 @@ def whole(lab: Lab) -> bool:
 
 def running(engine: Path, label: str) -> list[Any]:
     """What an engine lists of its running containers with a label; [] if it does not answer."""
-    filters = json.dumps({"label": [label], "status": ["running"]})
+    filters = quote(json.dumps({"label": [label], "status": ["running"]}))
     try:
         found: list[Any] = ask(engine, "GET", f"/containers/json?filters={filters}", timeout=5)
     except OSError:
