@@ -112,13 +112,12 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
         if op.kind != "create":
             continue
         asked = removals.get(op.id, [])
-        gone = any(one.acknowledged for one in asked)
-        # "No such container" is the word of one keeper; another may have been asked before.
-        maybe = any(one.unsure or _not_found(one) for one in asked)
-        maybe |= run.clients.specs[op.id].auto_remove
-        if op.id in views and gone:
+        removed = [one for one in asked if one.acknowledged]
+        if op.id in views and any(not _loses(run, one) for one in removed):
             wrong.append(f"{op.id[:6]} was removed and is listed")
-        maybe |= _loses(run, op) or any(one.acknowledged for one in asked)
+        # "No such container" is the word of one keeper; another may have been asked before.
+        maybe = any(one.unsure or _not_found(one) for one in asked) or bool(removed)
+        maybe |= run.clients.specs[op.id].auto_remove or _loses(run, op)
         if op.id not in views and op.acknowledged and not maybe:
             wrong.append(f"{op.id[:6]} was created and is gone")
         if op.id in views and isinstance(op.answer, ops.Failed) and not op.unsure:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from shoal.core.events import Request
+from shoal.core.requests import RETRY_AFTER
 from shoal.model import ops
 from shoal.model.container import ContainerSpec, PlacementRules, RestartPolicy
 from shoal.model.resources import HostPort, Resources
@@ -47,10 +48,11 @@ class Op(msgspec.Struct):
 
     @property
     def unsure(self) -> bool:
-        """Whether it may have had an effect without anybody being told so."""
-        return self.answer is None or (
-            isinstance(self.answer, ops.Failed) and self.answer.status >= 500
-        )
+        """Whether it may have had an effect without anybody being told so: nobody knows, or
+        several keepers were asked and only the last one is known to have refused."""
+        if not isinstance(self.answer, ops.Failed):
+            return self.answer is None
+        return self.answer.status >= 500 or self.ended - self.began >= RETRY_AFTER
 
 
 class Clients:

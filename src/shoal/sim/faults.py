@@ -172,7 +172,7 @@ class Faults:
     def _pause(self) -> None:
         """A daemon is stopped for a while; membership, on its own thread, may not notice."""
         host = self._some()
-        host.paused_until = self._world.now + int(SECOND * self._random.uniform(0.5, 8))
+        host.pause(int(SECOND * self._random.uniform(0.5, 8)))
         if self._random.random() < 0.5:
             others = [other.id for other in self._hosts if other is not host]
             self._membership.slander(host.id, others)

@@ -66,6 +66,7 @@ class Host:
         self._booted = world.now - (number + 1) * SECOND
         self._tick_at = -1
         self._sender = ""
+        self._held: list[tuple[e.Event, int]] = []
         network.ports[node_id] = self
 
     def wall(self) -> int:
@@ -161,13 +162,24 @@ class Host:
         if core is None or epoch != self.epoch:
             return
         if self._world.now < self.paused_until:
-            self._world.at(self.paused_until, self.deliver, event, epoch)
+            self._held.append((event, epoch))
             return
         if self._world.lines is not None and not isinstance(event, e.Tick):
             self._world.note(self.name, *_words(event))
         self._sender = event.sender if isinstance(event, e.Received) else self.id
         self._take(core.handle(e.Now(self.mono(), self.wall()), event))
         self._around.stepped(self)
+
+    def pause(self, length: int) -> None:
+        """Freeze the daemon: events wait, in their order."""
+        self.paused_until = max(self.paused_until, self._world.now + length)
+        self._world.at(self.paused_until, self._resume)
+
+    def _resume(self) -> None:
+        if self._world.now >= self.paused_until:
+            held, self._held = self._held, []
+            for event, epoch in held:
+                self.deliver(event, epoch)
 
     def _tick(self, at: int, epoch: int) -> None:
         if epoch == self.epoch and at == self._tick_at:
@@ -180,7 +192,7 @@ class Host:
         due = self.core.next_timer()
         if due is None:
             return
-        at = max(self._booted + due, self.paused_until)
+        at = self._booted + due
         if self._tick_at < 0 or at < self._tick_at:
             self._tick_at = at
             self._world.at(at, self._tick, at, self.epoch)
