@@ -59,9 +59,9 @@ class KinshipMembership:
                 keys=list(keys),
                 meta=dict(meta),
                 max_meta_bytes=META_LIMIT,
-                # 20 nodes see a death within 2.5 to 3.3 s with these three.
-                probe_interval=0.5,
-                probe_timeout=0.25,
+                # 20 nodes see a death within 2 to 4 s with these three (`python -m bench`).
+                probe_interval=0.4,
+                probe_timeout=0.2,
                 suspicion_mult=3,
             )
         except kinship.ConfigError as error:
