@@ -62,6 +62,7 @@ class HostAgent:
             self._restore(Entry.load(blob))
         self.runner.asleep = {entry.vcluster for entry in self.entries.values()}
         self._compared = False  # with the engine, since the start
+        self._reporting: set[str] = set()
         context.after(REPORT_EVERY, "report")
         context.after(RESEND_EVERY, "restate")
 
@@ -131,6 +132,8 @@ class HostAgent:
             self.runner.restate(entry, status if status.phase != "creating" else Status())
         elif news:
             self._save(entry)
+        if entry.running:
+            self.ledger.adopt(entry.id, entry.generation, Runner.needs(entry))
         if not news:
             entry.unkept = True  # whoever sends this again has not heard of our status
 
@@ -227,7 +230,9 @@ class HostAgent:
             self._context.after(0, "announce")
 
     def report(self, vcluster: str, to: str = "") -> None:
-        """Tell the keeper all that is held of a vcluster."""
+        """Tell the keeper all that is held of a vcluster, now and from now on: that it is nothing
+        matters too, for the keeper may think otherwise."""
+        self._reporting.add(vcluster)
         if not self._compared:
             return  # what ran when the ledger was written may have ended with the power
         held = tuple(e.held() for e in self.entries.values() if e.vcluster == vcluster)
@@ -240,7 +245,8 @@ class HostAgent:
         self._report_all()
 
     def _report_all(self) -> None:
-        for vcluster in sorted({entry.vcluster for entry in self.entries.values()}):
+        mine = {entry.vcluster for entry in self.entries.values()}
+        for vcluster in sorted(mine | self._reporting):
             self.report(vcluster)
 
     def reported(self, message: m.Reported) -> None:
@@ -317,12 +323,16 @@ class HostAgent:
                 self.runner.discard(other)
 
     def _consider(self, container: EngineContainer) -> None:
-        """One of ours that the ledger does not know: removed only if it was released."""
+        """One of ours that the ledger does not know: removed if it was released, else entered
+        as it is, so that it is reported and its keeper can say what it is."""
         guard = self._guards.get(container.id)
         if guard is not None and _generation(container) <= guard.generation:
             self.runner.discard(container)
-        else:
-            self._context.info("orphan", container=container.id, name=container.name)
+            return
+        self._context.info("orphan", container=container.id, name=container.name)
+        entry = Entry(container.vcluster, container.id, _generation(container))
+        self.entries[entry.id] = entry
+        self.runner.found(entry, container)
 
     def engine_changed(self, message: EngineChanged) -> None:
         entry = self.entries.get(message.container.id)

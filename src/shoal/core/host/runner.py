@@ -251,6 +251,7 @@ class Runner:
             self._after_end(entry)
         elif result.action == "start":
             self._settle_room(entry)
+            self._ask_removal(entry)  # who runs with --rm waits for it also if nothing ran
 
     def _merged(self, entry: Entry, found: EngineContainer) -> Status:
         """The entry's status brought up to what the engine has."""
@@ -334,7 +335,12 @@ class Runner:
             self._wait(entry, entry.backoff)
             return
         self._settle_room(entry)
-        if spec.auto_remove and not entry.asks_removal:
+        self._ask_removal(entry)
+
+    def _ask_removal(self, entry: Entry) -> None:
+        """Carry out --rm: the keeper removes."""
+        spec = entry.container.spec
+        if spec is not None and spec.auto_remove and not entry.asks_removal:
             entry.asks_removal = True
             self._desk.changed(entry)
 

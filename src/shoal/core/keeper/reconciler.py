@@ -382,7 +382,7 @@ class Reconciler:
             self._weigh(sender, one, superseded, wanted)
         for object_id in self._board.hosted(sender):
             if object_id not in held:
-                self.advance(object_id)
+                self.tell_host(self._board.containers[object_id])
         if wanted:
             self._context.send(sender, m.Want(self._vcluster, tuple(wanted)))
         self._context.send(sender, m.Reported(self._vcluster, tuple(superseded)))
