@@ -130,7 +130,7 @@ def _acknowledged(run: "Run", views: dict[str, ContainerView]) -> list[str]:
 
 def _loses(run: "Run", op: Op) -> bool:
     """Whether the loss of a host may take this with it: only its keeper had it."""
-    return op.at_risk and len(run.present) < len(run.hosts)
+    return op.at_risk and any(host.lost or host.forgot for host in run.hosts)
 
 
 def _not_found(op: Op) -> bool:
@@ -263,6 +263,7 @@ def _count(run: "Run") -> None:
                 reasons[str(record.value["reason"])] += 1
             elif record.concern == LIFE and record.value["state"] == "undone":
                 run.probes.hit("create undone")
+                run.probes.hit("create given up", "nobody waited" in record.value["error"])
         if abs(core.context.clock.offset_ms()) > 0:
             run.probes.hit("clock corrected")
     for reason, count in reasons.items():

@@ -24,6 +24,7 @@ FAMILIES = (
     "disk",
     "blackout",
     "loss",
+    "amnesia",
 )
 
 
@@ -108,8 +109,19 @@ class Faults:
 
     def _loss(self) -> None:
         """One host in a run is lost for good, with its disk, sooner or later."""
-        if self._random.random() < 0.25 and not any(host.lost for host in self._hosts):
+        if self._random.random() < 0.25 and not self._disk_lost():
             self._some().lose()
+
+    def _amnesia(self) -> None:
+        """One host in a run loses what its disk had, and goes on."""
+        if self._random.random() < 0.25 and not self._disk_lost():
+            host = self._some()
+            host.forget()
+            self._later(0.1, 12, host.start)
+
+    def _disk_lost(self) -> bool:
+        """Promises hold for the loss of one disk at a time, and there is but one in a run."""
+        return any(host.lost or host.forgot for host in self._hosts)
 
     def _blackout(self) -> None:
         """All hosts lose power at once, and return within seconds."""
@@ -163,7 +175,7 @@ class Faults:
                 host.engine.power_off()
             host.engine.away = True
             self._later(0.01, 2, host.look_now)
-            self._later(2, 10, self._engine_back, host)
+            self._later(2, self._random.choice((10, 10, 70)), self._engine_back, host)
 
     def _engine_back(self, host: Host) -> None:
         host.engine.away = False

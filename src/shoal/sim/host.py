@@ -58,6 +58,7 @@ class Host:
         self.engine = SimEngine(world, node_id, capacity, self.wall, witness)
         self.powered = True
         self.lost = False
+        self.forgot = False
         self.default = vcluster_id(cloud, DEFAULT)
         self._world = world
         self._network = network
@@ -130,6 +131,12 @@ class Host:
         self.power_off()
         self.lost = True
         self.engine.containers.clear()
+
+    def forget(self) -> None:
+        """The daemon dies and its disk is wiped; the engine and its containers go on."""
+        self.crash()
+        self.disk.stored.clear()
+        self.forgot = True
 
     def power_on(self) -> None:
         if self.powered or self.lost:

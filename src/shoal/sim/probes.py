@@ -19,7 +19,7 @@ PROBES = (
     "stale read",
     "renamed",
     "replaced",
-    "create cancelled",
+    "create given up",
     "create undone",
     "clock corrected",
     "member rejoined",

@@ -70,7 +70,8 @@ class Truth(Witness):
         running = [one for one in engine.containers.values() if one.phase == "running"]
         needs = [self._spec(one.id).resources for one in running]
         trouble = _over(needs, engine)
-        if trouble:
+        host = next(host for host in self._hosts if host.id == engine.node)
+        if trouble and not host.forgot:  # without its books it cannot know
             names = ", ".join(sorted(one.id[:6] for one in running))
             self._say(f"{self._name(engine.node)} is over-committed: {trouble} ({names})")
 
@@ -92,7 +93,6 @@ class Truth(Witness):
                     self._say(f"{container.id[:6]} was ended before it ran elsewhere")
             return
         if container.id not in self.acknowledged:
-            self._probes.hit("create cancelled")
             return
         self._say(
             f"{container.id[:6]} ({container.phase}) destroyed on {self._name(engine.node)} "
