@@ -180,8 +180,9 @@ class Members:
             if peer.state == "down":
                 self._context.send(node, Hello(self.own, reply=True))
 
-    def gone(self, node: str) -> tuple[bool, str]:
-        """Whether containers of a node may be replaced now, else why not, in words."""
+    def gone(self, node: str, *, engine_grace: int = ENGINE_GRACE) -> tuple[bool, str]:
+        """Whether containers of a node may be replaced now, else why not, in words. Its engine
+        may be away for `engine_grace` ns."""
         now = self._context.now.mono
         peer = self.peers.get(node)
         if peer is None:
@@ -189,7 +190,7 @@ class Members:
         if peer.present:
             if peer.engine_down_since:
                 return self._after(
-                    peer.engine_down_since + ENGINE_GRACE,
+                    peer.engine_down_since + engine_grace,
                     f"the engine of host {peer.info.name} does not answer",
                 )
             return False, ""

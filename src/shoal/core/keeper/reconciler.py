@@ -13,7 +13,7 @@ from shoal.core.keeper.board import Board
 from shoal.core.keeper.images import Images
 from shoal.core.keeper.objects import Claim, Container, Life, Placement
 from shoal.core.keeper.records import NAME, Record
-from shoal.core.members import Members
+from shoal.core.members import ENGINE_GRACE, Members
 from shoal.core.placement import ClusterView, Explanation, explain, rank, request_of
 from shoal.model.container import Status
 from shoal.model.ids import Generation, short
@@ -23,6 +23,8 @@ from shoal.model.resources import Load
 REPLACEMENTS_AT_ONCE = 20
 #: A create that nobody asks for any more is undone after this.
 INTEREST_FOR = 30 * SECOND
+#: How long a create waits for an engine that is away: nothing runs yet that could be doubled.
+CREATE_GRACE = 5 * SECOND
 #: A refused or failed node is tried again for a container after this.
 EXCLUDED_FOR = 10 * SECOND
 #: How long a placement has, before an older instance that runs is preferred to waiting for it.
@@ -106,7 +108,9 @@ class Reconciler:
         if placement is None:
             self.place(container, "first placement")
             return
-        gone, why_not = self._members.gone(placement.node)
+        new = container.life.state == "creating"
+        grace = CREATE_GRACE if new else ENGINE_GRACE
+        gone, why_not = self._members.gone(placement.node, engine_grace=grace)
         if gone or why_not:
             self._without_host(container, gone=gone, why_not=why_not)
             return
@@ -352,7 +356,7 @@ class Reconciler:
             return
         assert container.spec is not None
         if container.life.state == "creating":
-            self.place(container, "its host went away", replacing=False)
+            self.place(container, "its host or engine went away", replacing=False)
         elif not self._to_be_replaced(container):
             self._restless.discard(container.id)
         elif self._replaced < REPLACEMENTS_AT_ONCE:
