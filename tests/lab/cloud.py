@@ -204,6 +204,7 @@ class Cloud:
         eventually("every host sees all others", self.whole, timeout=90)
         eventually("no container is listed", self._emptied, timeout=60)
         eventually("no engine and no ledger holds anything", self._nothing_left, timeout=60)
+        self._no_daemon_stumbled()
 
     def _repair(self) -> None:
         for host in self.lab.hosts:
@@ -239,6 +240,11 @@ class Cloud:
         if left or loads:
             raise LabError(f"engines still have {left}, ledgers {loads}")
         return True
+
+    def _no_daemon_stumbled(self) -> None:
+        for host in self.lab.hosts:
+            log = host.daemon_log.read_text(errors="replace")
+            assert "Traceback" not in log, f"{host.daemon_log} holds a traceback"
 
 
 def _loaded(load: dict[str, Any]) -> bool:
