@@ -283,6 +283,7 @@ class Keeper:
         if made and container.tombstone is None and container.life.state != "created":
             self.board.live(container, Life("created"))
             note_volumes(self.board, container)
+            self.reconciler.settle_names()  # one that was given up had no name until now
             self.reconciler.tell_host(self.board.containers[container.id])
 
     def hear(self, sender: str, message: m.Message) -> None:

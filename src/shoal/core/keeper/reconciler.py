@@ -189,7 +189,8 @@ class Reconciler:
         placement = Placement(node, generation, reason, now, replacing)
         self._board.place(container, placement)
         needs = container.spec.resources
-        self._view.assume(container.id, node, needs.with_defaults() if replacing else needs)
+        if node in self._view:  # a host that comes back may be unknown to a new keeper
+            self._view.assume(container.id, node, needs.with_defaults() if replacing else needs)
         self.attempt(container.id).note = ""
         self.advance(container.id)
 
