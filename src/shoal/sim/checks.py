@@ -133,6 +133,13 @@ def _loses(run: "Run", op: Op) -> bool:
     return op.at_risk and any(host.lost or host.forgot for host in run.hosts)
 
 
+def _forgotten(run: "Run", object_id: str) -> bool:
+    """Whether the only disk that knew of a container was lost: it stays where it is, unnamed."""
+    lost = any(host.lost or host.forgot for host in run.hosts)
+    creates = (op for op in run.clients.history if op.id == object_id and op.kind == "create")
+    return lost and any(op.at_risk or not op.acknowledged for op in creates)
+
+
 def _not_found(op: Op) -> bool:
     return isinstance(op.answer, ops.Failed) and op.answer.status == 404
 
@@ -193,7 +200,8 @@ def _instances(run: "Run", views: dict[str, ContainerView]) -> list[str]:
     for object_id, places in found.items():
         where = ", ".join(f"{host.name} {phase}" for host, phase in places)
         if object_id not in views:
-            wrong.append(f"{object_id[:6]} is not listed and is in engines: {where}")
+            if not _forgotten(run, object_id):
+                wrong.append(f"{object_id[:6]} is not listed and is in engines: {where}")
         elif len(places) > 1:
             wrong.append(f"{object_id[:6]} is in {len(places)} engines: {where}")
     for view in views.values():
@@ -241,7 +249,8 @@ def _ledgers(run: "Run", views: dict[str, ContainerView]) -> list[str]:
         for entry in agent.entries.values():
             view = views.get(entry.id)
             if view is None:
-                wrong.append(f"{host.name} holds {entry.id[:6]}, which is not listed")
+                if not _forgotten(run, entry.id):
+                    wrong.append(f"{host.name} holds {entry.id[:6]}, which is not listed")
             elif view.node != host.id:
                 wrong.append(f"{host.name} holds {entry.id[:6]}, listed on {view.node_name}")
         wrong += [
