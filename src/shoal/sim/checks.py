@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from shoal.core.keeper.records import DESIRED, LIFE, PLACEMENT
+from shoal.core.keeper.records import DESIRED, LIFE, PLACEMENT, STATUS, Records
 from shoal.model import ops
 from shoal.model.container import ContainerView
 from shoal.sim.clients import Op
@@ -63,7 +63,7 @@ def _copies(run: "Run") -> list[str]:
     """The copies are where the ring says, complete, and equal."""
     wrong = []
     for vcluster in run.vclusters:
-        totals: dict[int, list[str]] = {}
+        contents: dict[frozenset[object], list[str]] = {}
         for host in run.present:
             assert host.core is not None
             copy = host.core.vclusters[vcluster].copy
@@ -73,13 +73,23 @@ def _copies(run: "Run") -> list[str]:
                 state = "lacks its copy" if holder else "keeps a copy that is not its own"
                 wrong.append(f"{host.name} {state} of {vcluster[:6]}")
             if holder:
-                totals.setdefault(copy.records.total(), []).append(host.name)
+                contents.setdefault(_content(run, copy.records), []).append(host.name)
                 if not copy.complete:
                     wrong.append(f"the copy of {vcluster[:6]} on {host.name} is not complete")
-        if len(totals) > 1:
-            groups = " | ".join(",".join(names) for names in totals.values())
+        if len(contents) > 1:
+            groups = " | ".join(",".join(names) for names in contents.values())
             wrong.append(f"copies of {vcluster[:6]} differ: {groups}")
     return wrong
+
+
+def _content(run: "Run", records: Records) -> frozenset[object]:
+    """Keys and versions, but for the status of what keeps starting and ending by itself."""
+    restless = {key for key, spec in run.clients.specs.items() if "sim" in spec.body}
+    return frozenset(
+        (record.key, record.version)
+        for record in records
+        if record.concern != STATUS or record.object not in restless
+    )
 
 
 def _agreement(run: "Run", listings: Listings) -> list[str]:
