@@ -122,6 +122,17 @@ def test_hosts_that_vanish_one_by_one_are_no_storm() -> None:
         assert world.gone(name)
 
 
+def test_hosts_that_are_back_do_not_make_a_storm() -> None:
+    world = World()
+    world.up("bc")
+    for second, name in ((1, "b"), (3, "c"), (5, "b")):
+        world.after(second)
+        world.down(name)
+        assert world.gone(name)
+        world.after(second + 1)
+        world.up(name)
+
+
 def test_a_cloud_of_two_heals_at_once() -> None:
     world = World()
     world.up("b")

@@ -47,7 +47,6 @@ class Members:
     def __init__(self, context: Context, own: NodeInfo, remembered: list[bytes]) -> None:
         self._context = context
         self._booted = context.now.mono
-        self._vanished: list[int] = []
         self._storm_until = 0
         self.ring = ListRing()
         self.peers: dict[str, Peer] = {}
@@ -154,7 +153,7 @@ class Members:
         if vanished:
             self._place()
             if not left:
-                self._count_vanished()
+                self._brake_a_storm()
         return vanished
 
     def _change(self, peer: Peer, state: State) -> None:
@@ -165,12 +164,16 @@ class Members:
     def _place(self) -> None:
         self.ring.replace(self.present())
 
-    def _count_vanished(self) -> None:
+    def _brake_a_storm(self) -> None:
+        """Somebody vanished: do nothing for a while if most are gone at once. Those that are
+        back do not count, however often they went."""
         now = self._context.now.mono
-        self._vanished = [at for at in self._vanished if now - at < STORM_WINDOW] + [now]
-        before = len(self.present()) + len(self._vanished)
+        gone = sum(
+            peer.state == "down" and peer.seen and now - peer.since < STORM_WINDOW
+            for peer in self.peers.values()
+        )
         # Of two, one is half and not over half: a cloud of two hosts heals at once.
-        if len(self._vanished) * 2 > before:
+        if gone * 2 > len(self.present()) + gone:
             self._storm_until = now + STORM_GRACE
 
     def redial(self) -> None:
