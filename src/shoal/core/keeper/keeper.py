@@ -11,6 +11,7 @@ from shoal.core.keeper.objects import Claim, Container, Life, Wish
 from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, READS, answer_read
 from shoal.core.keeper.reconciler import Reconciler
 from shoal.core.keeper.replication import Replication
+from shoal.core.keeper.rivals import Rivals
 from shoal.core.keeper.views import view_of
 from shoal.core.keeper.volumes import note_volumes, with_volume_pins
 from shoal.core.keeper.waiters import Waiter, Waiters, acknowledges, outcome
@@ -39,6 +40,7 @@ class Keeper:
         self.board = Board(copy)
         self.replication = Replication(context, copy)
         self.reconciler = Reconciler(context, members, self.board, view)
+        self.rivals = Rivals(context, members, self.board, view, self.reconciler)
         self._context = context
         self._members = members
         self._waiters = Waiters()
@@ -292,7 +294,7 @@ class Keeper:
             case m.HostStatus():
                 self._status(sender, message)
             case m.Report():
-                self.reconciler.reported(sender, message)
+                self.rivals.reported(sender, message)
             case m.Bundle():
                 self.merged(message.records)
             case m.Refused():

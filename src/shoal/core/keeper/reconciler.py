@@ -1,4 +1,4 @@
-"""Brings hosts and records together: places, replaces, supersedes, releases, renames.
+"""Brings hosts and records together: places, replaces, releases, renames.
 
 Level-triggered: `advance` looks at one container's records and sends what its hosts do not
 know yet. Everything sent is repeated until the host's own word shows that it arrived.
@@ -15,7 +15,6 @@ from shoal.core.keeper.objects import Claim, Container, Life, Placement
 from shoal.core.keeper.records import NAME, Record
 from shoal.core.members import ENGINE_GRACE, Members
 from shoal.core.placement import ClusterView, Explanation, explain, rank, request_of
-from shoal.model.container import Status
 from shoal.model.ids import Generation, short
 from shoal.model.resources import Load
 
@@ -27,11 +26,7 @@ INTEREST_FOR = 30 * SECOND
 CREATE_GRACE = 5 * SECOND
 #: A refused or failed node is tried again for a container after this.
 EXCLUDED_FOR = 10 * SECOND
-#: How long a placement has, before an older instance that runs is preferred to waiting for it.
-SETTLE_WITHIN = 15 * SECOND
 
-#: How far an instance has got: of two the further one is worth more.
-_NOTHING, _MADE, _HAS_RUN, _RUNS = range(4)
 _NO_GENERATION = Generation(0, 0, "")
 
 
@@ -122,7 +117,7 @@ class Reconciler:
         if self._settled(container):
             self._restless.discard(container.id)
         else:
-            self._assign(container, placement)
+            self.assign(container, placement)
 
     def _settled(self, container: Container) -> bool:
         reported = container.reported
@@ -133,7 +128,8 @@ class Reconciler:
             and reported.done >= container.wished
         )
 
-    def _assign(self, container: Container, placement: Placement) -> None:
+    def assign(self, container: Container, placement: Placement) -> None:
+        """Send its host all records of it."""
         records = self._board.copy.records.of(container.id)
         message = m.Assign(self._vcluster, records, placement.replacing)
         self._context.send(placement.node, message)
@@ -143,7 +139,7 @@ class Reconciler:
         placement = container.placement
         if placement is not None and container.living and self._members.is_present(placement.node):
             self._restless.add(container.id)
-            self._assign(container, placement)
+            self.assign(container, placement)
 
     # -- placing -------------------------------------------------------------------------------
 
@@ -285,13 +281,13 @@ class Reconciler:
             if self._members.is_present(placement.node):
                 waiting.add(placement.node)
         attempt.releasing = waiting
-        order = self._farewell(container, _NO_GENERATION)
+        order = self.farewell(container, _NO_GENERATION)
         for node in sorted(waiting):
             self._context.send(node, order)
         if not waiting:
             self._restless.discard(container.id)
 
-    def _farewell(self, container: Container, held: Generation) -> m.Release:
+    def farewell(self, container: Container, held: Generation) -> m.Release:
         """The order that ends a container which does not live. Without a tombstone the create
         was given up, and the host arbitrates: one that its engine has is a create that succeeded.
         """
@@ -348,7 +344,7 @@ class Reconciler:
         self._restless.discard(container.id)
         self._attempts.pop(container.id, None)
 
-    # -- hosts that are gone, and hosts that come back -----------------------------------------
+    # -- hosts that are gone -------------------------------------------------------------------
 
     def _without_host(self, container: Container, *, gone: bool, why_not: str) -> None:
         attempt = self.attempt(container.id)
@@ -377,91 +373,6 @@ class Reconciler:
         ended = container.status.phase in ("exited", "dead")
         return not ended or spec.restart.name in ("always", "unless-stopped")
 
-    def reported(self, sender: str, message: m.Report) -> None:
-        """A host told all that it holds: adopt, bring up to date, or supersede."""
-        self._view.update_load(sender, message.load)
-        held = {one.id: one for one in message.held}
-        superseded: list[str] = []
-        wanted: list[str] = []
-        for one in message.held:
-            self._weigh(sender, one, superseded, wanted)
-        for object_id in self._board.hosted(sender):
-            if object_id not in held:
-                self.tell_host(self._board.containers[object_id])
-        if wanted:
-            self._context.send(sender, m.Want(self._vcluster, tuple(wanted)))
-        self._context.send(sender, m.Reported(self._vcluster, tuple(superseded)))
-
-    def _weigh(self, sender: str, held: m.Held, superseded: list[str], wanted: list[str]) -> None:
-        container = self._board.containers.get(held.id)
-        if container is None or (container.living and not container.placements):
-            wanted.append(held.id)
-            return
-        if not container.living:
-            superseded.append(held.id)
-            self._context.send(sender, self._farewell(container, held.generation))
-            return
-        placement = container.placement
-        assert placement is not None
-        if _knows_more(held, container, placement):
-            wanted.append(held.id)
-        elif placement.node == sender:
-            if held.generation < placement.generation or held.stamp < container.ordered:
-                self._assign(container, placement)
-        elif not self._adopt_back(container, placement, sender, held):
-            superseded.append(held.id)
-            self._supersede(container, placement, sender, held)
-
-    def _adopt_back(
-        self, container: Container, placement: Placement, sender: str, held: m.Held
-    ) -> bool:
-        """Name an older instance again if it is the one to keep. True if done."""
-        current = container.reported
-        if not held.created or container.wish.state != "running":
-            return False
-        rank = self._rank(current, placement)
-        if rank == _RUNS:
-            assert current is not None
-            keep = held.running and held.started < current.started
-        else:
-            # After its own boot a keeper has not heard of every host yet: not present is not gone.
-            gone, _ = self._members.gone(placement.node)
-            failed = current is not None and current.error_status != 0
-            late = gone or failed or self._waited(placement, held.id) > SETTLE_WITHIN
-            keep = late and _rank_of(held) > rank
-        if keep:
-            reason = f"kept on {self._members.name(sender)}, where it runs"
-            self.assign_to(container, sender, reason)
-        return keep
-
-    def _waited(self, placement: Placement, object_id: str) -> int:
-        """How long (ns) this keeper has known of a placement that an older instance contests."""
-        attempt = self.attempt(object_id)
-        if attempt.contested != placement.generation:
-            attempt.contested = placement.generation
-            attempt.contested_since = self._context.now.mono
-        return self._context.now.mono - attempt.contested_since
-
-    def _supersede(
-        self, container: Container, placement: Placement, sender: str, held: m.Held
-    ) -> None:
-        """Have an older instance given up, if the named host has got as far with its own, or
-        nobody wants it to run."""
-        rank = self._rank(container.reported, placement)
-        wished = container.wish.state == "running"
-        if rank >= _rank_of(held) or not wished:
-            # It may have been started since it was reported.
-            idle = wished and rank < _RUNS
-            order = m.Release(self._vcluster, held.id, held.generation, idle=idle)
-            self._context.send(sender, order)
-
-    def _rank(self, status: Status | None, placement: Placement) -> int:
-        """How far the named instance has got; one on an absent host counts as nothing."""
-        if status is None or not self._members.is_present(placement.node):
-            return _NOTHING
-        made = status.phase != "creating"
-        return _rank(made=made, started=status.started, running=status.phase == "running")
-
     # -- names ---------------------------------------------------------------------------------
 
     def settle_names(self) -> None:
@@ -473,21 +384,3 @@ class Reconciler:
                 self._board.write(loser.id, NAME, renamed)
                 self._context.info("renamed", container=short(loser.id), to=renamed.name)
                 self.tell_host(self._board.containers[loser.id])
-
-
-def _rank(*, made: bool, started: int, running: bool) -> int:
-    if running:
-        return _RUNS
-    return _NOTHING if not made else _HAS_RUN if started else _MADE
-
-
-def _rank_of(held: m.Held) -> int:
-    return _rank(made=held.created, started=held.started, running=held.running)
-
-
-def _knows_more(held: m.Held, container: Container, placement: Placement) -> bool:
-    """Whether the host's records have to be read before anything is decided. A wish counts even
-    under an older generation: an instance that a user has just started must not be given up."""
-    if held.generation != placement.generation:
-        return held.generation > placement.generation or held.wished > container.wished
-    return held.stamp > container.ordered
