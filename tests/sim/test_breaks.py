@@ -12,11 +12,11 @@ from shoal.core.effects import EngineCall
 from shoal.core.host.entry import Entry
 from shoal.core.host.runner import Runner
 from shoal.core.keeper.keeper import Keeper
-from shoal.core.keeper.reconciler import Reconciler
 from shoal.core.keeper.replication import Replication
+from shoal.core.keeper.rivals import Rivals
 from shoal.core.members import Members
 from shoal.sim.disk import Disk
-from shoal.sim.faults import plan_of
+from shoal.sim.faults import Plan
 from shoal.sim.run import run
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -43,10 +43,10 @@ def acknowledge_before_the_copy(patch: pytest.MonkeyPatch) -> None:
 
 def let_absence_remove(patch: pytest.MonkeyPatch) -> None:
     """A keeper ends what it has no records of."""
-    weigh = Reconciler._weigh
+    weigh = Rivals._weigh
 
     def heartless(
-        self: Reconciler, sender: str, held: m.Held, superseded: list[str], wanted: list[str]
+        self: Rivals, sender: str, held: m.Held, superseded: list[str], wanted: list[str]
     ) -> None:
         if held.id not in self._board.containers:
             order = m.Release(self._vcluster, held.id, held.generation)
@@ -54,7 +54,7 @@ def let_absence_remove(patch: pytest.MonkeyPatch) -> None:
             return
         weigh(self, sender, held, superseded, wanted)
 
-    patch.setattr(Reconciler, "_weigh", heartless)
+    patch.setattr(Rivals, "_weigh", heartless)
 
 
 def drop_the_idempotency_of_creates(patch: pytest.MonkeyPatch) -> None:
@@ -102,26 +102,41 @@ def never_dial_the_dead(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Members, "redial", lambda self: None)
 
 
-BREAKS: list[Break] = [
-    skip_the_fsync,
-    acknowledge_before_the_copy,
-    let_absence_remove,
-    drop_the_idempotency_of_creates,
-    drop_the_idempotency_of_engine_creates,
-    admit_everything,
-    never_dial_the_dead,
+#: What is taken away, and the trouble in which it is missed: families of faults, operations
+#: a second, how long commits and messages take (ms).
+BREAKS: list[tuple[Break, tuple[str, ...], float, float, float]] = [
+    (skip_the_fsync, ("blackout",), 4.0, 400.0, 0.5),
+    (acknowledge_before_the_copy, ("loss",), 12.0, 1.0, 0.5),
+    (let_absence_remove, ("partition", "power"), 4.0, 1.0, 0.5),
+    (drop_the_idempotency_of_creates, ("weather",), 4.0, 1.0, 0.5),
+    (drop_the_idempotency_of_engine_creates, ("crash", "engine"), 4.0, 1.0, 0.5),
+    (admit_everything, ("partition",), 4.0, 1.0, 0.5),
+    (never_dial_the_dead, ("partition",), 4.0, 1.0, 0.5),
 ]
 
 
-@pytest.mark.parametrize("broken", BREAKS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("broken", "families", "rate", "fsync", "delay"),
+    BREAKS,
+    ids=[one[0].__name__ for one in BREAKS],
+)
 def test_a_broken_mechanism_is_caught(
-    broken: Break, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    broken: Break,
+    families: tuple[str, ...],
+    rate: float,
+    fsync: float,
+    delay: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broken(monkeypatch)
     for seed in range(TRIED):
-        outcome = run(plan_of(seed))
-        if outcome.wrong:
+        plan = Plan(seed, 3 + seed % 3, families, rate, fsync=fsync, delay=delay)
+        broken(monkeypatch)
+        wrong = run(plan).wrong
+        monkeypatch.undo()
+        if wrong:
             with capsys.disabled():
-                print(f"\n{broken.__name__}: seed {seed}: {outcome.wrong[0]}")  # noqa: T201
+                print(f"\n{broken.__name__}: seed {seed}: {wrong[0]}")  # noqa: T201
+            assert run(plan).wrong == [], "it is wrong unbroken, too"
             return
     pytest.fail(f"{broken.__name__}: none of {TRIED} seeds noticed")

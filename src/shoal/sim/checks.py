@@ -1,7 +1,7 @@
 """The promises, checked when a healed cloud has been quiet: what is wrong, one line each."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shoal.core.keeper.records import DESIRED, LIFE, PLACEMENT, STATUS, Records
 from shoal.model import ops
@@ -25,7 +25,7 @@ def check(run: "Run", listings: Listings) -> list[str]:
     wrong += _alive(run) + _copies(run) + _agreement(run, listings)
     views = _views(listings)
     wrong += _acknowledged(run, views) + _names(views) + _instances(run, views)
-    wrong += _wishes(run, views) + _ledgers(run, views)
+    wrong += _wishes(run, views) + _written(run) + _ledgers(run, views)
     _count(run)
     return wrong
 
@@ -184,6 +184,36 @@ def _wishes(run: "Run", views: dict[str, ContainerView]) -> list[str]:
         if desired not in possible and (view.id, DESIRED) not in conflicts:
             wrong.append(f"{view.id[:6]} is to be {view.desired}, not {' or '.join(possible)}")
     return wrong
+
+
+def _written(run: "Run") -> list[str]:
+    """Objects that are no containers have the value of a write that no later one replaced."""
+    wrong = []
+    conflicts = _conflicts(run)
+    copies = [h.core.vclusters[h.default].copy for h in run.present if h.core is not None]
+    copy = max(copies, key=lambda one: one.records.latest)
+    writes = [op for op in run.clients.history if op.kind == "write"]
+    for name in sorted({op.id for op in writes}):
+        asked = [op for op in writes if op.id == name]
+        sure = [op for op in asked if op.acknowledged and not _loses(run, op)]
+        possible = [
+            _value(op)
+            for op in asked
+            # A removal beats even what is written later by somebody who has not heard of it.
+            if _value(op) is None
+            or not (op.acknowledged and any(one.began > op.ended for one in sure))
+        ]
+        record = copy.records.get(name, "token")
+        found = None if record is None else record.value
+        allowed = found in possible or (found is None and not sure)
+        if not allowed and (name, "token") not in conflicts:
+            wrong.append(f"{name} is {found}, not one of {possible}")
+    return wrong
+
+
+def _value(op: Op) -> dict[str, Any] | None:
+    assert isinstance(op.operation, ops.WriteObject)
+    return op.operation.value
 
 
 def _conflicts(run: "Run") -> set[tuple[str, str]]:

@@ -29,7 +29,8 @@ FAMILIES = (
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a seed stands for. Times in ns; `rate` is operations a second."""
+    """What a seed stands for. Times in ns; `rate` is operations a second; `fsync` and `delay`
+    are how long commits and messages take at first, in ms."""
 
     seed: int
     nodes: int
@@ -37,6 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
     rate: float
     troubled: int = 60 * SECOND
     quiet: int = 95 * SECOND
+    fsync: float = 1.0
+    delay: float = 0.5
 
 
 def plan_of(seed: int) -> Plan:
@@ -66,6 +69,10 @@ class Faults:
         self._plan = plan
         self._random: Random = world.random("faults")
         self._healed = False
+        self._doomed: Host | None = None
+        network.weather = Weather(delay=plan.delay)
+        for host in hosts:
+            host.disk.fsync = plan.fsync
         for family in plan.families:
             action: Callable[[], None] = getattr(self, f"_{family}")
             world.after(int(SECOND * self._random.uniform(2, 8)), self._again, action)
@@ -108,9 +115,23 @@ class Faults:
         host.start()
 
     def _loss(self) -> None:
-        """One host in a run is lost for good, with its disk, sooner or later."""
+        """One host in a run is lost for good, with its disk, sooner or later; its links first."""
         if self._random.random() < 0.25 and not self._disk_lost():
-            self._some().lose()
+            host = self._doomed = self._busiest() if self._random.random() < 0.5 else self._some()
+            self._network.part([[host.id], [one.id for one in self._hosts if one is not host]])
+            self._membership.links_changed()
+            self._later(0.1, 4, self._burn, host)
+
+    def _busiest(self) -> Host:
+        """The one that keeps the vcluster of the users."""
+        for host in self._hosts:
+            if host.core is not None and host.core.vclusters[host.default].keeper is not None:
+                return host
+        return self._some()
+
+    def _burn(self, host: Host) -> None:
+        host.lose()
+        self._reconnect()
 
     def _amnesia(self) -> None:
         """One host in a run loses what its disk had, and goes on."""
@@ -121,7 +142,7 @@ class Faults:
 
     def _disk_lost(self) -> bool:
         """Promises hold for the loss of one disk at a time, and there is but one in a run."""
-        return any(host.lost or host.forgot for host in self._hosts)
+        return self._doomed is not None or any(host.forgot for host in self._hosts)
 
     def _blackout(self) -> None:
         """All hosts lose power at once, and return within seconds."""
