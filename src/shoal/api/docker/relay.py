@@ -33,7 +33,9 @@ async def while_connected(request: web.Request, work: Awaitable[T]) -> T:
                 raise ClientGone
         return task.result()
     finally:
-        task.cancel()
+        if task.cancel():
+            # A generator that is still at work could not be closed by the caller.
+            await asyncio.wait({task}, timeout=CHECK)
 
 
 async def start_stream(
