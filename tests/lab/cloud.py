@@ -53,6 +53,7 @@ class Cloud:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.names = [host.name for host in lab.hosts]
+        self._log_read: dict[str, int] = {}
 
     def host(self, name: str) -> Host:
         return self.lab.host(name)
@@ -242,9 +243,14 @@ class Cloud:
         return True
 
     def _no_daemon_stumbled(self) -> None:
+        """No daemon has logged a traceback since the last look."""
+        stumbled = []
         for host in self.lab.hosts:
             log = host.daemon_log.read_text(errors="replace")
-            assert "Traceback" not in log, f"{host.daemon_log} holds a traceback"
+            news = log[self._log_read.get(host.name, 0) :]
+            self._log_read[host.name] = len(log)
+            stumbled += [line for line in news.splitlines() if "Traceback" in line]
+        assert not stumbled
 
 
 def _loaded(load: dict[str, Any]) -> bool:
