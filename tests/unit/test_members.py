@@ -1,5 +1,7 @@
 """Who is there, and when the absence of a host may be acted on: storms are braked."""
 
+import msgspec
+
 from shoal.core.context import SECOND, Context
 from shoal.core.effects import Learned, Put, Rejoin, Send
 from shoal.core.events import Now
@@ -10,7 +12,7 @@ from shoal.core.members import (
     UNSEEN_GRACE,
     Members,
 )
-from shoal.core.messages import Hello
+from shoal.core.messages import Envelope, Hello
 from shoal.model.node import EngineInfo, NodeInfo
 
 _START = 1_000 * SECOND
@@ -179,6 +181,30 @@ def test_the_dead_are_dialled_and_an_answer_brings_them_back() -> None:
     world.members.hello(Hello(_info("b", revision=2)))
     assert Rejoin("b" * 64) in world.context.take()
     assert not world.members.is_present("b" * 64)  # until membership says so for everybody
+
+
+def test_who_has_not_heard_the_last_news_is_told_again() -> None:
+    world = World()
+    world.up("bc")
+    world.members.update_own(_info("a", revision=7))
+    world.members.hello(Hello(_info("b", revision=2), heard=7))
+    world.context.take()
+    world.members.redial()
+    assert [e.to for e in world.context.take() if isinstance(e, Send)] == ["c" * 64]
+    world.members.hello(Hello(_info("c", revision=2), heard=7))
+    world.context.take()
+    world.members.redial()
+    assert not [e for e in world.context.take() if isinstance(e, Send)]
+
+
+def test_a_hello_says_which_one_of_the_receiver_was_heard() -> None:
+    world = World()
+    world.up("b")
+    world.members.hello(Hello(_info("b", revision=5)))
+    world.context.take()
+    world.members.hello(Hello(_info("b", revision=5), reply=True))
+    (sent,) = [e for e in world.context.take() if isinstance(e, Send)]
+    assert msgspec.msgpack.decode(sent.payload, type=Envelope).body.heard == 5  # type: ignore[union-attr]
 
 
 def test_members_are_remembered_with_their_addresses() -> None:

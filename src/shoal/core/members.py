@@ -25,9 +25,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(NodeInfo).decode
 
 
+def revision_of(remembered: bytes | None) -> int:
+    """Revision of an inventory as it is stored, 0 of none."""
+    return 0 if remembered is None else _decode(remembered).revision
+
+
 class Peer(msgspec.Struct):
     """A remembered node. `since` is monotonic, `since_wall` wall clock ns of the last change of
-    state; `engine_down_since` is monotonic, 0 while the engine answers."""
+    state; `engine_down_since` is monotonic, 0 while the engine answers; `heard` is the revision
+    of this node's own that the peer has."""
 
     info: NodeInfo
     state: State
@@ -35,6 +41,7 @@ class Peer(msgspec.Struct):
     since_wall: int
     seen: bool  # since this node's own start
     engine_down_since: int = 0
+    heard: int = 0
 
     @property
     def present(self) -> bool:
@@ -93,7 +100,10 @@ class Members:
         self.peers[info.id].info = info
         self._remember(info)
         for node in self.others():
-            self._context.send(node, Hello(info))
+            self._introduce(node)
+
+    def _introduce(self, node: str, *, reply: bool = False) -> None:
+        self._context.send(node, Hello(self.own, reply, self.peers[node].info.revision))
 
     def hello(self, message: Hello) -> bool:
         """A peer introduced itself. Answers whether anything about it changed."""
@@ -113,8 +123,10 @@ class Members:
         if changed:
             self._remember(info)
             self._context.emit(Learned(info))
+        peer = self.peers[info.id]
+        peer.heard = max(peer.heard, message.heard)
         if message.reply:
-            self._context.send(info.id, Hello(self.own))
+            self._introduce(info.id)
         return changed
 
     def _note_engine(self, peer: Peer, info: NodeInfo) -> None:
@@ -135,7 +147,7 @@ class Members:
         peer.seen = True
         if appeared:
             self._place()
-            self._context.send(node, Hello(self.own, reply=True))
+            self._introduce(node, reply=True)
         return appeared
 
     def suspect(self, node: str) -> None:
@@ -177,11 +189,13 @@ class Members:
             self._storm_until = now + STORM_GRACE
 
     def redial(self) -> None:
-        """Say hello to those believed dead: an answer brings separated halves together."""
+        """Say hello to those believed dead: an answer brings separated halves together. And to
+        those who have not heard the last news of this node: a message was lost."""
         self._context.after(REDIAL_EVERY, "redial")
         for node, peer in self.peers.items():
-            if peer.state == "down":
-                self._context.send(node, Hello(self.own, reply=True))
+            uninformed = peer.present and peer.heard < self.own.revision
+            if node != self._context.node_id and (peer.state == "down" or uninformed):
+                self._introduce(node, reply=True)
 
     def gone(self, node: str, *, engine_grace: int = ENGINE_GRACE) -> tuple[bool, str]:
         """Whether containers of a node may be replaced now, else why not, in words. Its engine

@@ -10,10 +10,12 @@ from shoal.model.resources import Load
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """This is me. `reply` asks for the receiver's own."""
+    """This is me. `reply` asks for the receiver's own; `heard` is the revision of the receiver's
+    own that the sender has."""
 
     info: NodeInfo
     reply: bool = False
+    heard: int = 0
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

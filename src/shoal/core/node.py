@@ -19,7 +19,7 @@ from shoal.core.host.entry import LEDGER
 from shoal.core.keeper.copy import HOLDS, conflicts_of
 from shoal.core.keeper.vcluster import Vcluster
 from shoal.core.members import SPACE as MEMBERS
-from shoal.core.members import Members
+from shoal.core.members import Members, revision_of
 from shoal.core.placement import ClusterView
 from shoal.core.requests import Requests
 from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
@@ -46,9 +46,10 @@ class NodeCore:
         for space, key, value in stored:
             spaces.setdefault(space, {})[key] = value
         self.cloud = cloud
-        self.context = Context(own.id, now)
-        own = msgspec.structs.replace(own, revision=self.context.stamp())
         remembered = spaces.get(MEMBERS, {})
+        # Above the last one, or peers that have it would ignore this run's inventory.
+        self.context = Context(own.id, now, revision_of(remembered.get(own.id)))
+        own = msgspec.structs.replace(own, revision=self.context.stamp())
         others = [blob for node, blob in remembered.items() if node != own.id]
         self.members = Members(self.context, own, others)
         self.view = ClusterView()

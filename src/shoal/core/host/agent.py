@@ -230,8 +230,8 @@ class HostAgent:
             self._context.after(0, "announce")
 
     def report(self, vcluster: str, to: str = "") -> None:
-        """Tell the keeper all that is held of a vcluster, now and from now on: that it is nothing
-        matters too, for the keeper may think otherwise."""
+        """Tell the keeper all that is held of a vcluster, and again until it has read it: that it
+        is nothing matters too, for the keeper may think otherwise."""
         self._reporting.add(vcluster)
         if not self._compared:
             return  # what ran when the ledger was written may have ended with the power
@@ -251,6 +251,8 @@ class HostAgent:
 
     def reported(self, message: m.Reported) -> None:
         """The keeper has read our report: what is superseded stays down."""
+        if not any(entry.vcluster == message.vcluster for entry in self.entries.values()):
+            self._reporting.discard(message.vcluster)
         for object_id in message.superseded:
             entry = self.entries.get(object_id)
             if entry is not None and not entry.running:
