@@ -121,7 +121,8 @@ def test_a_foreground_run_survives_the_loss_of_the_keeper(cloud: Cloud) -> None:
     words = ["run", "--rm", "--name", name, "--label", f"shoal.node={on}"]
     client = cloud.popen(via, *words, "busybox", "sh", "-c", script)
     assert client.stdout
-    assert client.stdout.readline() == "began\n"
+    line = client.stdout.readline()
+    assert line == "began\n", client.communicate(timeout=30)
     waiter = cloud.popen(via, "wait", name)
     time.sleep(0.5)
     assert waiter.poll() is None

@@ -194,6 +194,7 @@ class NodeCore:
         }
         keyed: dict[str, Callable[[str], None]] = {
             "drive": self.host.drive,
+            "part": self.host.parted,
             "ask-again": self.requests.ask_again,
             "ask-copies": self.requests.ask_copies,
             "take-stale": self.requests.take_stale,

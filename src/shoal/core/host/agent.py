@@ -26,6 +26,8 @@ RESEND_EVERY = SECOND
 #: started without them.
 ASK_FIRST = 5 * SECOND
 _RELEASED_KEPT = 10_000
+#: How long the engine's word of a removal is waited for.
+PART_WITHIN = 5 * SECOND
 
 _NO_GENERATION = Generation(0, 0, "")
 
@@ -57,6 +59,7 @@ class HostAgent:
         self.ledger = Ledger(Capacity(0, 0))
         self.runner = Runner(context, self.ledger, self, members.own.name)
         self.entries: dict[str, Entry] = {}
+        self._parting: dict[str, Entry] = {}  # given up, but for events on their way
         self._guards: dict[str, Guard] = {key: _decode_guard(blob) for key, blob in released}
         for blob in rows:
             self._restore(Entry.load(blob))
@@ -182,15 +185,28 @@ class HostAgent:
         """Nothing of the entry is left on this host."""
         self.ledger.release(entry.id, entry.generation)
         if entry.leaving is not None and entry.leaving.tombstone is not None:
-            # The engine's own event may come before or after its answer; ours comes once.
-            exit_code = {"exitCode": str(entry.status.exit_code)}
-            self.runner.publish(entry, "destroy", self._context.now.wall, exit_code)
+            self._part(entry)
         del self.entries[entry.id]
         self._context.delete(LEDGER, entry.id)
         guard = self._guards.get(entry.id, Guard(entry.generation))
         receivers = {entry.told_by, self._keeper(entry.vcluster)} - {""}
         for node in sorted(receivers):
             self._send_released(node, entry.vcluster, entry.id, guard)
+
+    def _part(self, entry: Entry) -> None:
+        """Tell of a removal, once, and after all that the engine has still to tell of it."""
+        self._parting[entry.id] = entry
+        if entry.destroyed or entry.status.phase == "creating":
+            self.parted(entry.id)
+        else:
+            self._context.after(PART_WITHIN, "part", entry.id)
+
+    def parted(self, object_id: str) -> None:
+        """The engine's last word of it was heard, or (by the timer) is not waited for."""
+        entry = self._parting.pop(object_id, None)
+        if entry is not None and entry.status.phase != "creating":
+            exit_code = {"exitCode": str(entry.status.exit_code)}
+            self.runner.publish(entry, "destroy", self._context.now.wall, exit_code)
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -337,9 +353,15 @@ class HostAgent:
         self.runner.found(entry, container)
 
     def engine_changed(self, message: EngineChanged) -> None:
-        entry = self.entries.get(message.container.id)
+        object_id = message.container.id
+        entry = self.entries.get(object_id)
         if entry is not None:
             self.runner.changed(entry, message)
+        elif message.action == "destroy":
+            self.parted(object_id)
+        elif object_id in self._parting:
+            late = self._parting[object_id]
+            self.runner.publish(late, message.action, message.time, message.attributes)
 
     def engine_answered(self, message: EngineResult) -> None:
         entry = self.entries.get(message.id)

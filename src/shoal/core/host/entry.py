@@ -50,6 +50,7 @@ class Entry:
         self.unkept = False
         self.withheld = False
         self.asks_removal = False
+        self.destroyed = False  # the engine has told of its removal
         self.restart_at = 0
         self.backoff = 0
         self.create_failed = False

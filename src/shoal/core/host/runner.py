@@ -267,7 +267,7 @@ class Runner:
             exit_code=found.exit_code,
             error=found.error or status.error,
             oom_killed=found.oom_killed,
-            started=found.started,
+            started=found.started or status.started,
             finished=found.finished or status.finished,
             pid=found.pid,
             ports=found.ports or status.ports,
@@ -278,7 +278,9 @@ class Runner:
 
     def changed(self, entry: Entry, event: EngineChanged) -> None:
         """The engine reported an event of this entry's container."""
-        if event.action != "destroy":
+        if event.action == "destroy":
+            entry.destroyed = True
+        else:
             self.publish(entry, event.action, event.time, event.attributes)
         if event.container.name != entry.engine_name or entry.leaving is not None:
             return
@@ -287,7 +289,14 @@ class Runner:
             return
         if event.action == "die" and entry.running and event.time <= entry.status.started:
             return  # the end of the run before this one: that is known from the answer of restart
+        if entry.running and _ended(event.container) and not self._same_run(entry, event):
+            return  # seen in the middle of a restart whose answer is known already, or on its way
         self.found(entry, event.container)
+
+    @staticmethod
+    def _same_run(entry: Entry, event: EngineChanged) -> bool:
+        """Whether the run that the event tells of, 0 for unknown, is the one that is noted."""
+        return event.container.started in (0, entry.status.started)
 
     def found(self, entry: Entry, container: EngineContainer) -> None:
         """The engine has this entry's container in this state."""
