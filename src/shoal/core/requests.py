@@ -101,6 +101,8 @@ class Requests:
             return
         if not message.stale:
             self._reply(pending, message.answer)
+        elif isinstance(message.answer, ops.Failed):
+            pass  # what a copy does not know may exist all the same: only the keeper says no
         elif pending.stale is None or message.as_of > pending.stale.as_of:
             pending.stale = message
 

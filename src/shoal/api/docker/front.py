@@ -1,5 +1,7 @@
 """What every handler of the Docker API needs: the cloud behind it, one vcluster of it."""
 
+import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -12,6 +14,8 @@ from shoal.node.service import EnginePort, Member, Service
 
 #: Docker reads no more of a create either.
 BODY_LIMIT = 4 << 20
+_KEEPER_WITHIN = 10.0  # seconds
+_ASK_AGAIN = 0.3
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,9 +34,16 @@ class Front:
 
     async def view(self, reference: str) -> ContainerView:
         """The container that an id, a name or a prefix names. Raises NotFound."""
-        answer = await self.do(GetContainer(reference))
-        assert isinstance(answer, View)
-        return answer.container
+        end = time.monotonic() + _KEEPER_WITHIN
+        while True:
+            answer = await self.do(GetContainer(reference))
+            assert isinstance(answer, View)
+            view = answer.container
+            # A copy may not have heard yet what the client was told: wait for the keeper.
+            half = view.stale and not view.status.engine_name
+            if not half or time.monotonic() > end:
+                return view
+            await asyncio.sleep(_ASK_AGAIN)
 
     async def views(self) -> tuple[ContainerView, ...]:
         answer = await self.do(ListContainers())
