@@ -91,5 +91,6 @@ class ContainerView(msgspec.Struct, frozen=True):
     node_address: str = ""
     unreachable_since: int = 0  # wall clock, ns; 0 = the host is there
     note: str = ""  # what keeps it from running or moving, in words
+    pending: bool = False  # its host has not carried out yet what was asked last
     stale: bool = False  # read from copies without their keeper
     partial: bool = False  # this side of a partition holds no copy of the records

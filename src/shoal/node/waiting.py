@@ -11,10 +11,11 @@ import msgspec
 
 from shoal.core.effects import Happened
 from shoal.model.container import ContainerView
-from shoal.model.errors import NotFound, ShoalError
+from shoal.model.errors import NotFound, ShoalError, Unavailable
 from shoal.node.service import WaitCondition, WaitOutcome
 
 _LOOK_EVERY = 2.0  # seconds
+_LOOK_AGAIN = 0.2  # while something is on its way
 
 Look = Callable[[], Awaitable[ContainerView]]
 
@@ -68,7 +69,7 @@ async def wait(
     queue: asyncio.Queue[Happened] = asyncio.Queue()
     listener = asyncio.create_task(_listen(follow, queue))
     try:
-        view = await look()
+        view = await (_settled(look) if condition == "not-running" else look())
         waiting = Waiting(condition, view.id, _ends(view), view.status.exit_code)
         if condition == "not-running" and view.status.phase != "running":
             return waiting.outcome()
@@ -79,6 +80,17 @@ async def wait(
         return await _until_over(waiting, look, queue)
     finally:
         listener.cancel()
+
+
+async def _settled(look: Look) -> ContainerView:
+    """The container once nothing asked of it is on its way: one that is just being started is
+    not taken for one that does not run. Raises NotFound."""
+    view = await look()
+    while view.pending:
+        await asyncio.sleep(_LOOK_AGAIN)
+        with suppress(Unavailable):
+            view = await look()
+    return view
 
 
 async def _until_over(waiting: Waiting, look: Look, queue: asyncio.Queue[Happened]) -> WaitOutcome:

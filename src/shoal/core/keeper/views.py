@@ -27,6 +27,7 @@ def view_of(container: Container, members: Members, *, note: str = "") -> Contai
         node_address=peer.info.address if peer is not None else "",
         unreachable_since=(peer.since_wall if peer is not None else 1) if gone else 0,
         note=note or container.status.error,
+        pending=container.reported is None or container.reported.done < container.wished,
     )
 
 
