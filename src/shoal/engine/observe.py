@@ -101,6 +101,8 @@ def after_event(
     """The container as it was when the event happened: by the time we look, a container that
     died may be running again or be gone."""
     if action == "die":
+        if container.phase == "running":  # the next run: when the one that ended began is unknown
+            container = msgspec.structs.replace(container, started=0)
         code = attributes.get("exitCode", "")
         return msgspec.structs.replace(
             container,
