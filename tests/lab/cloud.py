@@ -54,6 +54,7 @@ class Cloud:
         self.lab = lab
         self.names = [host.name for host in lab.hosts]
         self._log_read: dict[str, int] = {}
+        self._clients: list[subprocess.Popen[str]] = []
 
     def host(self, name: str) -> Host:
         return self.lab.host(name)
@@ -68,14 +69,16 @@ class Cloud:
         return ["docker", "--host", f"unix://{self.host(via).api_socket}", *args]
 
     def popen(self, via: str, *args: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """The stock client in the background."""
-        return subprocess.Popen(
+        """The stock client in the background; ended by `restore` at the latest."""
+        client = subprocess.Popen(
             self.docker_argv(via, *args),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._clients.append(client)
+        return client
 
     def shoal(self, via: str, *args: str, timeout: float = 60.0) -> Done:
         socket = f"unix://{self.host(via).shoal_socket}"
@@ -200,12 +203,20 @@ class Cloud:
 
     def restore(self) -> None:
         """Bring back every host, remove every container, and see that nothing is left."""
+        self._end_clients()
         self.lab.heal()
         self._repair()
         eventually("every host sees all others", self.whole, timeout=90)
         eventually("no container is listed", self._emptied, timeout=60)
         eventually("no engine and no ledger holds anything", self._nothing_left, timeout=60)
         self._no_daemon_stumbled()
+
+    def _end_clients(self) -> None:
+        clients, self._clients = self._clients, []
+        for client in clients:
+            client.kill()
+            with client:  # closes its pipes and collects it
+                pass
 
     def _repair(self) -> None:
         for host in self.lab.hosts:
