@@ -68,9 +68,7 @@ class Rivals:
         if _knows_more(held, container, placement):
             wanted.append(held.id)
         elif placement.node == sender:
-            if held.generation > placement.generation:
-                self._reconciler.assign_to(container, sender, "found there, without its records")
-            elif held.generation < placement.generation or held.stamp < container.ordered:
+            if held.generation < placement.generation or held.stamp < container.ordered:
                 self._reconciler.assign(container, placement)
         elif not self._adopt_back(container, placement, sender, held):
             superseded.append(held.id)
@@ -139,8 +137,7 @@ def _rank_of(held: m.Held) -> int:
 
 def _knows_more(held: m.Held, container: Container, placement: Placement) -> bool:
     """Whether the host's records have to be read before anything is decided. A wish counts even
-    under an older generation: an instance that a user has just started must not be given up. A
-    host that has lost its disk has no records of what its engine still holds."""
-    if not held.stamp or held.generation == placement.generation:
-        return held.stamp > container.ordered
-    return held.generation > placement.generation or held.wished > container.wished
+    under an older generation: an instance that a user has just started must not be given up."""
+    if held.generation != placement.generation:
+        return held.generation > placement.generation or held.wished > container.wished
+    return held.stamp > container.ordered
