@@ -27,7 +27,6 @@ class Truth(Witness):
         self.wrong: list[str] = []
         self.ran: dict[str, set[str]] = {}
         self.acknowledged: set[str] = set()
-        self._alone: dict[str, int] = {}
         self._world = world
         self._probes = probes
         self._hosts: Sequence[Host] = ()
@@ -49,13 +48,8 @@ class Truth(Witness):
     def answered(self, op: Op, teller: Host) -> None:
         if op.kind == "create" and op.acknowledged:
             self.acknowledged.add(op.id)
-        op.at_risk = self._alone.get(teller.id, -1) >= op.began
-
-    def stepped(self, host: Host) -> None:
-        """Note when a keeper saw nobody else: then it acknowledges alone."""
-        keeper = None if host.core is None else host.core.vclusters[host.default].keeper
-        if keeper is not None and not keeper.replication.targets:
-            self._alone[host.id] = self._world.now
+        keeper = None if teller.core is None else teller.core.vclusters[teller.default].keeper
+        op.at_risk = keeper is None or not keeper.replication.targets
 
     def _asked(self, container: str, kinds: Sequence[str]) -> bool:
         assert self._clients is not None
