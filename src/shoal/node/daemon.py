@@ -195,8 +195,8 @@ class Daemon:
                 case membership.MemberDown():
                     self.transport.disconnect(event.node_id)
                     # Connections to its engine that are kept for later would fail when used.
-                    if (port := self._ports.pop(event.node_id, None)) is not None:
-                        self._spawn(port.close())
+                    if (stale := self._ports.pop(event.node_id, None)) is not None:
+                        self._spawn(stale.close())
                     self._up.pop(event.node_id, None)
                     self._feed(PeerDown(event.node_id))
                 case membership.MemberLeft():
