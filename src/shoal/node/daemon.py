@@ -186,6 +186,9 @@ class Daemon:
                 case membership.MemberUp():
                     port = int(event.meta.get("rpc", event.port - MEMBERSHIP_OFFSET))
                     up = PeerUp(event.node_id, event.address, port, event.epoch)
+                    known = self._up.get(event.node_id)
+                    if known is not None and known.epoch != up.epoch:
+                        self._hang_up(event.node_id)
                     self._up[event.node_id] = up
                     self._feed(up)
                 case membership.MemberRefuted():
@@ -194,14 +197,18 @@ class Daemon:
                     self._feed(PeerSuspect(event.node_id))
                 case membership.MemberDown():
                     self.transport.disconnect(event.node_id)
-                    # Connections to its engine that are kept for later would fail when used.
-                    if (stale := self._ports.pop(event.node_id, None)) is not None:
-                        self._spawn(stale.close())
+                    self._hang_up(event.node_id)
                     self._up.pop(event.node_id, None)
                     self._feed(PeerDown(event.node_id))
                 case membership.MemberLeft():
                     self._up.pop(event.node_id, None)
                     self._feed(PeerDown(event.node_id, left=True))
+
+    def _hang_up(self, node_id: str) -> None:
+        """Close the connections to a node's engine that are kept for later: who lost power said no
+        goodbye, and what is sent on them would fail."""
+        if (port := self._ports.pop(node_id, None)) is not None:
+            self._spawn(port.close())
 
     # -- the core's effects --------------------------------------------------------------------
 
