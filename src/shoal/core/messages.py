@@ -155,8 +155,8 @@ class StatusKept(msgspec.Struct, frozen=True, tag="status-kept"):
 
 class Release(msgspec.Struct, frozen=True, tag="release"):
     """Give up every instance of the container up to `generation` (all, with a tombstone).
-    `cancel`: only if the engine does not have it yet, `idle`: only if it does not run; the host
-    arbitrates."""
+    `cancel`: only if the engine does not have it yet, `idle`: only if it does not run, `wished`:
+    only if the host knows no wish later than this stamp; the host arbitrates."""
 
     vcluster: str
     id: str
@@ -164,6 +164,7 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
     tombstone: Record | None = None
     cancel: bool = False
     idle: bool = False
+    wished: int | None = None
 
 
 class Released(msgspec.Struct, frozen=True, tag="released"):

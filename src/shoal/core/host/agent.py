@@ -155,6 +155,8 @@ class HostAgent:
             return  # the outcome is not known yet; the keeper asks again
         if message.idle and entry.running:
             return
+        if message.wished is not None and message.wished < entry.container.wished:
+            return  # the next report tells the keeper of the wish
         if message.cancel and entry.created:
             entry.unkept = True
             self._tell(entry)

@@ -70,6 +70,8 @@ class Rivals:
         elif placement.node == sender:
             if held.generation < placement.generation or held.stamp < container.ordered:
                 self._reconciler.assign(container, placement)
+            else:  # its wish may be older than its placement, if two keepers wrote them
+                self._reconciler.advance(held.id)
         elif not self._adopt_back(container, placement, sender, held):
             superseded.append(held.id)
             self._supersede(container, placement, sender, held)
@@ -112,9 +114,14 @@ class Rivals:
         rank = self._rank(container.reported, placement)
         wished = container.wish.state == "running"
         if rank >= _rank_of(held) or not wished:
-            # It may have been started since it was reported.
-            idle = wished and rank < _RUNS
-            order = m.Release(self._vcluster, held.id, held.generation, idle=idle)
+            # It may have been started since it was reported, by its host or by a user.
+            order = m.Release(
+                self._vcluster,
+                held.id,
+                held.generation,
+                idle=wished and rank < _RUNS,
+                wished=container.wished,
+            )
             self._context.send(sender, order)
 
     def _rank(self, status: Status | None, placement: Placement) -> int:
