@@ -57,6 +57,12 @@ def lab() -> None:
     show_default=True,
     help="Which hosts get the images: `all`, `first` or names.",
 )
+@click.option(
+    "--record",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Have the daemons write HOST.rec into DIR, for `shoal sim replay`.",
+)
 @click.option("--keep", is_flag=True, help="If it fails, leave what is half made, to look at.")
 @click.option("--progress/--quiet", default=True, help="Say what happens meanwhile.")
 @_lab_option
@@ -68,16 +74,20 @@ def up(
     no_daemons: bool,
     images: tuple[Path, ...],
     images_on: str,
+    record: Path | None,
     keep: bool,
     progress: bool,
 ) -> None:
     """Make a lab and start it."""
+    if record is not None:
+        record.mkdir(parents=True, exist_ok=True)
     lab.up(
         hosts=hosts,
         sites=_sites(sites),
         daemons=not no_daemons,
         images=images,
         images_on=images_on,
+        record=record,
         keep=keep,
         progress=(lambda line: click.echo(line, err=True)) if progress else (lambda _line: None),
     )

@@ -25,6 +25,12 @@ _OPTIONS = (
     click.option("--engine", metavar="SOCKET", help=f"Container engine [{DEFAULT_ENGINE}]."),
     click.option("--state-dir", metavar="DIR", type=click.Path(), help="Keys, records and log."),
     click.option("--run-dir", metavar="DIR", type=click.Path(), help="Sockets of the APIs."),
+    click.option(
+        "--record",
+        metavar="FILE",
+        type=click.Path(),
+        help="Write all that this node hears and decides to FILE, for `shoal sim replay`.",
+    ),
     click.option("--config", metavar="FILE", help="Settings [/etc/shoal/shoal.toml]."),
     click.option("--detach", is_flag=True, help="Go on in the background once it is ready."),
 )
@@ -104,7 +110,7 @@ def _options(given: dict[str, Any], *, again: bool = False) -> NodeOptions:
         for name, value in given.items()
         if value is not None and name not in ("labels", "config", "detach")
     }
-    for name in ("state-dir", "run-dir"):
+    for name in ("state-dir", "run-dir", "record"):
         if name in flags:
             flags[name] = os.path.abspath(flags[name])
     if "cpu-class" in flags:

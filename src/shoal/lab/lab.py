@@ -64,12 +64,14 @@ class Lab:
         daemons: bool = True,
         images: Sequence[Path] = (),
         images_on: str = "first",
+        record: Path | None = None,
         keep: bool = False,
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
-        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. What is half made
-        when something fails is taken away again, unless `keep` is set.
+        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. The daemons write
+        recordings HOST.rec into the directory `record`. What is half made when something fails
+        is taken away again, unless `keep` is set.
         """
         require_tools()
         for archive in images:
@@ -84,7 +86,7 @@ class Lab:
                 self._load(images, self._chosen(images_on))
             if daemons:
                 progress("starting the daemons")
-                self.start_daemons()
+                self.start_daemons(record=record)
         except BaseException:
             if self._made_here and not keep:
                 self.down()
@@ -200,21 +202,33 @@ class Lab:
         require_tools()
         _together(lambda host: host.power_off(), [self.host(name) for name in names])
 
-    def start_daemons(self, names: Sequence[str] = (), *, extra: Sequence[str] = ()) -> None:
+    def start_daemons(
+        self,
+        names: Sequence[str] = (),
+        *,
+        extra: Sequence[str] = (),
+        record: Path | None = None,
+    ) -> None:
         """Bring hosts (all when none is named) into the cloud, which the first one creates.
 
-        `extra` are further options of `shoal create` and `shoal join`.
+        `extra` are further options of `shoal create` and `shoal join`; new members write
+        recordings into the directory `record`.
         """
+
+        def options(host: Host) -> list[str]:
+            recording = [] if record is None else ["--record", str(record / f"{host.name}.rec")]
+            return [*extra, *recording]
+
         chosen = [self.host(name) for name in names] or self.hosts
         _together(lambda host: host.start_daemon(), [h for h in chosen if h.is_member()])
         new = [host for host in chosen if not host.is_member()]
         members = [host for host in self.hosts if host.is_member() and host.daemon_is_ready()]
         if new and not members:
-            new[0].create_cloud(extra)
+            new[0].create_cloud(options(new[0]))
             members, new = [new[0]], new[1:]
         if new:
             token = daemon.new_token(members[0].shoal_socket)
-            _together(lambda host: host.join_cloud(token, extra), new)
+            _together(lambda host: host.join_cloud(token, options(host)), new)
 
     def _boot(self, hosts: Sequence[Host]) -> None:
         _together(lambda host: host.boot(), hosts)

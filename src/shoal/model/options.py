@@ -30,6 +30,7 @@ class NodeOptions(
     labels: dict[str, str] = {}
     cpu_class: CpuClass = 0
     engine: str = DEFAULT_ENGINE
+    record: str = ""  # file that gets every input of the node's core; absolute, "": none
 
     def __post_init__(self) -> None:
         if not is_name(self.name):
@@ -43,6 +44,8 @@ class NodeOptions(
         for field, path in (("state-dir", self.state_dir), ("run-dir", self.run_dir)):
             if not path.startswith("/"):
                 raise ValueError(f"{field}: `{path}` is not an absolute path")
+        if self.record and not self.record.startswith("/"):
+            raise ValueError(f"record: `{self.record}` is not an absolute path")
 
     @property
     def native_socket(self) -> str:

@@ -43,6 +43,7 @@ from shoal.node.engine_driver import EngineDriver
 from shoal.node.following import EVENTS, EventHub, Merge, Subscription
 from shoal.node.identity import Credentials, Identity
 from shoal.node.kinship_membership import KinshipMembership
+from shoal.node.recording import RecordedCore, open_recording
 from shoal.node.rpc import CallContext, Endpoint, Methods
 from shoal.node.service import EnginePort, Member, WaitCondition, WaitOutcome
 from shoal.node.shell import Shell
@@ -72,6 +73,7 @@ class Daemon:
         self.cloud = credentials.cloud
         self.hub = EventHub()
         self.store = SqliteStore(Path(options.state_dir, DATABASE))
+        self._recording = open_recording(Path(options.record)) if options.record else None
         self._options = options
         self._address = address
         self._started = time.time_ns()
@@ -132,7 +134,10 @@ class Daemon:
             version=__version__,
             started=self._started,
         )
-        return NodeCore(now, self.cloud, own, self.store.load())
+        stored = self.store.load()
+        if self._recording is not None:
+            return RecordedCore(self._recording, now, self.cloud, own, stored)
+        return NodeCore(now, self.cloud, own, stored)
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -155,6 +160,8 @@ class Daemon:
         self.shell.stop()
         await self.transport.stop()
         await self.store.close()
+        if self._recording is not None:
+            self._recording.close()
 
     async def settled(self, timeout: float) -> None:
         """Wait until the engine was read and a remembered peer was met, or for `timeout` s."""
