@@ -27,7 +27,9 @@ def run(command: str, timeout: float = 240) -> str:
         "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}",
         "CI": "true",
     }
-    environment.pop("SHOAL_HOST", None)
+    # Run by `make test`, make would tell of the directories that it enters.
+    for name in ("SHOAL_HOST", "MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+        environment.pop(name, None)
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=ROOT,
