@@ -7,6 +7,7 @@ from shoal.core.ring.circle import MASK, between, reaches
 from shoal.core.ring.lookup import ALTERNATIVES, LookUps
 from shoal.core.ring.membership import STABILISE, Membership
 from shoal.core.ring.messages import (
+    Absent,
     Ask,
     Find,
     Found,
@@ -159,7 +160,8 @@ class Chord(Membership):
 
     def _end_find(self, find: Find) -> None:
         """The key lies between us and our first successor."""
-        if self.joined or self.successors:
+        # A node that has left still ends look-ups, but lets nobody join behind it.
+        if self.joined or (self.successors and find.token >= 0):
             nodes = self._after(find.count)
             self.port.send(find.origin, Found(find.token, nodes, find.hops))
 
@@ -284,10 +286,11 @@ class Chord(Membership):
         match message:
             case Ask():
                 if self.joined:
-                    self.port.send(
-                        sender, State(message.token, self.predecessor, tuple(self.successors))
-                    )
+                    state = State(message.token, self.predecessor, tuple(self.successors))
+                    self.port.send(sender, state)
                     self._lives(sender)
+                else:
+                    self.port.send(sender, Absent(message.token))
             case State():
                 self._lives(sender)
                 self.answered(message)
@@ -302,6 +305,8 @@ class Chord(Membership):
                 self._lookups.stepped(sender, message)
             case Leaving():
                 self.left(sender, message)
+            case Absent():
+                self.absent(message.token)
             case _:
                 raise AssertionError(f"BUG: {message!r} is handled before")
 

@@ -13,7 +13,7 @@ class Encounters:
     def remember(self, node: int) -> None:
         if node not in self.nodes:
             self.nodes.append(node)
-            del self.nodes[: -self._limit]
+            del self.nodes[: max(0, len(self.nodes) - self._limit)]
 
     def forget(self, node: int) -> bool:
         """Whether it was remembered."""

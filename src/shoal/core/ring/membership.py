@@ -103,7 +103,6 @@ class Membership:
 
     def _successor_silent(self, node: int) -> None:
         """A dead first successor is dropped; a dead candidate was never taken."""
-        self.encounters.remember(node)
         self.routes.drop(node)
         if self.successors and self.successors[0] == node:
             self._remove(node)
@@ -168,7 +167,6 @@ class Membership:
             self.want(candidate)
 
     def _predecessor_silent(self, query: Query) -> None:
-        self.encounters.remember(query.node)
         self.routes.drop(query.node)
         if self.predecessor == query.node:
             self.predecessor = query.candidate
@@ -198,26 +196,32 @@ class Membership:
         elif self.checking is not None and self.checking.token == state.token:
             self.checking = None
 
+    def absent(self, token: int) -> None:
+        """The node asked is no member."""
+        if self.asking is not None and self.asking.token == token:
+            node, self.asking = self.asking.node, None
+            self._successor_silent(node)
+        elif self.checking is not None and self.checking.token == token:
+            query, self.checking = self.checking, None
+            self._predecessor_silent(query)
+
     def expired(self, token: int) -> None:
         """A query's timer; if it is still under way it is asked again, at last taken for dead."""
         for query in (self.asking, self.checking):
             if query is not None and query.token == token:
                 if query.tries > 0:
                     self._send_query(query)
-                elif query is self.asking:
-                    self.asking = None
-                    self._successor_silent(query.node)
                 else:
-                    self.checking = None
-                    self._predecessor_silent(query)
+                    self.encounters.remember(query.node)
+                    self.absent(token)
                 return
 
     # leaving
 
     def leave(self) -> None:
-        """Hand over: predecessor and successor are told, and splice. Nothing more is answered
-        but look-ups that are still on their way through this node."""
-        told = Leaving(self.predecessor, tuple(self.successors))
+        """Tell both neighbours, and be no member any more. The node should stay for a second: it
+        answers `Absent`, and passes on the look-ups that are still on their way through it."""
+        told = Leaving(self.predecessor)
         if self.joined and self.predecessor is not None:
             self.port.send(self.predecessor, told)
         if self.joined and self.successors and self.successors[0] != self.predecessor:
@@ -225,21 +229,18 @@ class Membership:
         self.joined = False
 
     def left(self, node: int, told: Leaving) -> None:
-        """A neighbour leaves: its neighbours take its place."""
+        """A neighbour has left. Its place as successor is only taken after asking it: it may have
+        come back before its farewell arrived, and a list must not skip it then."""
         if not self.joined:
             return
         if self.predecessor == node:
             self.predecessor = told.predecessor if told.predecessor != self.own else None
-        self.gone(node, told.successors)
+        if self.successors and self.successors[0] == node:
+            self.stabilise()
 
-    def gone(self, node: int, heirs: Sequence[int] = ()) -> None:
-        """Forget a node that is known to be gone, and go on without it at once.
-
-        heirs: its successors, which follow us if it was our first.
-        """
+    def gone(self, node: int) -> None:
+        """Forget a node that is known to be dead, and go on without it at once."""
         was_next = bool(self.successors) and self.successors[0] == node
-        if was_next and heirs:
-            self._adopt(heirs)
         if node in self.successors:
             self._remove(node)
         self.routes.drop(node)

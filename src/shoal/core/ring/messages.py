@@ -42,7 +42,7 @@ class Stepped(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rS"):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ra"):
-    """What are your neighbours? Only members answer, so silence means dead."""
+    """What are your neighbours? Silence means dead."""
 
     token: int
 
@@ -67,10 +67,15 @@ class Nearer(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rc"):
 
 
 class Leaving(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rl"):
-    """I am leaving; these were my neighbours."""
+    """I have left; this was my predecessor."""
 
     predecessor: int | None
-    successors: tuple[int, ...]
 
 
-RingMessage = Find | Found | Step | Stepped | Ask | State | Notify | Nearer | Leaving
+class Absent(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rx"):
+    """Answers an Ask: I am no member, not any more or not yet. As good as dead, but faster."""
+
+    token: int
+
+
+RingMessage = Find | Found | Step | Stepped | Ask | State | Notify | Nearer | Leaving | Absent
