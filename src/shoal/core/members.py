@@ -7,7 +7,7 @@ import msgspec
 from shoal.core.context import SECOND, Context
 from shoal.core.effects import Learned, Rejoin
 from shoal.core.messages import Hello
-from shoal.core.ring import ListRing
+from shoal.core.ring.chord_ring import ChordRing
 from shoal.model.node import NodeInfo
 
 SPACE = "members"
@@ -55,14 +55,13 @@ class Members:
         self._context = context
         self._booted = context.now.mono
         self._storm_until = 0
-        self.ring = ListRing()
+        self.ring = ChordRing(context)
         self.peers: dict[str, Peer] = {}
         for blob in remembered:
             info = _decode(blob)
             self.peers[info.id] = self._peer(info, "down", seen=False)
             context.emit(Learned(info))
         self.peers[own.id] = self._peer(own, "up", seen=True)
-        self._place()
         context.after(REDIAL_EVERY, "redial")
 
     def _peer(self, info: NodeInfo, state: State, *, seen: bool) -> Peer:
@@ -145,8 +144,8 @@ class Members:
         appeared = not peer.present
         self._change(peer, "up")
         peer.seen = True
+        self.ring.up(node)
         if appeared:
-            self._place()
             self._introduce(node, reply=True)
         return appeared
 
@@ -154,6 +153,7 @@ class Members:
         peer = self.peers.get(node)
         if peer is not None and peer.state == "up":
             self._change(peer, "suspect")
+            self.ring.suspect(node)
 
     def down(self, node: str, *, left: bool) -> bool:
         """Membership holds the node for dead. Answers whether it was present before."""
@@ -163,7 +163,7 @@ class Members:
         vanished = peer.present
         self._change(peer, "left" if left else "down")
         if vanished:
-            self._place()
+            self.ring.down(node)
             if not left:
                 self._brake_a_storm()
         return vanished
@@ -172,9 +172,6 @@ class Members:
         if peer.state != state:
             now = self._context.now
             peer.state, peer.since, peer.since_wall = state, now.mono, now.wall
-
-    def _place(self) -> None:
-        self.ring.replace(self.present())
 
     def _brake_a_storm(self) -> None:
         """Somebody vanished: do nothing for a while if most are gone at once. Those that are

@@ -3,6 +3,7 @@
 import msgspec
 
 from shoal.core.keeper.records import Record, RecordKey, Version
+from shoal.core.ring.messages import RingMessage
 from shoal.model.ids import Generation
 from shoal.model.node import NodeInfo
 from shoal.model.ops import Answer, Operation
@@ -229,6 +230,12 @@ class Bundle(msgspec.Struct, frozen=True, tag="bundle"):
     records: tuple[Record, ...]
 
 
+class OnRing(msgspec.Struct, frozen=True, tag="ring"):
+    """What the two nodes' Chords say to each other."""
+
+    body: RingMessage
+
+
 Message = (
     Hello
     | Ask
@@ -254,6 +261,7 @@ Message = (
     | Reported
     | Want
     | Bundle
+    | OnRing
 )
 
 

@@ -199,6 +199,7 @@ class NodeCore:
             "ask-copies": self.requests.ask_copies,
             "take-stale": self.requests.take_stale,
             "deadline": self.requests.deadline,
+            "ring": self.members.ring.fire,
         }
         if timer.kind in own:
             own[timer.kind]()
@@ -245,8 +246,10 @@ class NodeCore:
         if isinstance(message, m.Hello):
             if self.members.hello(message):
                 self._look(message.info.id)
-            return
-        self._to_vcluster(sender, message)
+        elif isinstance(message, m.OnRing):
+            self.members.ring.heard(sender, message)
+        else:
+            self._to_vcluster(sender, message)
 
     def _to_host(self, sender: str, message: m.Message) -> bool:
         match message:

@@ -4,8 +4,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shoal.core.keeper.records import DESIRED, LIFE, PLACEMENT, STATUS, Records
+from shoal.core.ring.ideal import ideal_successors
 from shoal.model import ops
 from shoal.model.container import ContainerView
+from shoal.model.ids import node_position
 from shoal.sim.clients import Op
 from shoal.sim.host import Host
 
@@ -22,7 +24,7 @@ def check(run: "Run", listings: Listings) -> list[str]:
     wrong = [f"{host.name} is down" for host in run.present if not host.running]
     if wrong:
         return wrong
-    wrong += _alive(run) + _copies(run) + _agreement(run, listings)
+    wrong += _alive(run) + _ring(run) + _copies(run) + _agreement(run, listings)
     views = _views(listings)
     wrong += _acknowledged(run, views) + _names(views) + _instances(run, views)
     wrong += _wishes(run, views) + _written(run) + _ledgers(run, views)
@@ -56,6 +58,20 @@ def _alive(run: "Run") -> list[str]:
         ]
         if len(keepers) != 1:
             wrong.append(f"keepers of {vcluster[:6]}: {', '.join(keepers) or 'none'}")
+    return wrong
+
+
+def _ring(run: "Run") -> list[str]:
+    """Every node has its place on the ring, by what Chords said to each other."""
+    wrong = []
+    order = sorted(node_position(host.id) for host in run.present)
+    for host in run.present:
+        assert host.core is not None
+        chord = host.core.members.ring.chord
+        at = order.index(chord.own)
+        successors = ideal_successors(order, at, chord.settings.successors)
+        if chord.successors != successors or chord.predecessor != order[at - 1]:
+            wrong.append(f"{host.name} has not found its place on the ring")
     return wrong
 
 

@@ -15,6 +15,7 @@ def validate(core: NodeCore) -> None:
         assert reservation.generation <= entry.generation, "room of a newer generation"
     for entry in host.entries.values():
         assert not entry.created or entry.engine_name, "created under no name"
+    core.members.ring.chord.validate()
     for vcluster in core.vclusters.values():
         _validate_vcluster(vcluster)
 
