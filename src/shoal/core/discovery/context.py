@@ -3,7 +3,7 @@
 from shoal.core.discovery.contract import DiscoveryPort
 from shoal.core.discovery.hits import Hits
 from shoal.core.discovery.messages import Carried, MarketMessage
-from shoal.core.discovery.partitions import Targets
+from shoal.core.discovery.partitions import targets
 from shoal.core.discovery.settings import Settings, Variant
 from shoal.core.ring.port import Draw
 
@@ -21,7 +21,7 @@ class Context:
         self.variant = variant
         self.settings = settings
         self.draw = draw
-        self.targets = Targets(settings.estimate, settings.scale)
+        self.targets = targets(settings.estimate, settings.scale)
         size = settings.partition_state
         self.hits = Hits(len(settings.table.leaves), size) if size is not None else None
 

@@ -87,28 +87,29 @@ class OfferMarket:
             self._buyer.found(token, nodes)
 
     def receive(self, sender: int, message: object) -> None:
-        if isinstance(message, Carried):
-            if self._context.hits is not None:
-                self._context.hits.merge(message.hits)
-            message = message.inside
-        if isinstance(message, UpdateOffer):
-            self.trader.update(sender, message)
-        elif isinstance(message, CreateOffer):
+        # In order of frequency.
+        if isinstance(message, CreateOffer):
             self.trader.create(sender, message)
         elif isinstance(message, RemoveOffer):
             self.trader.remove(sender, message.offer)
-        elif isinstance(message, RefreshOffer):
-            self._supplier.refreshed(sender, message.offer)
-        elif isinstance(message, Refreshed):
-            self.trader.refreshed(sender, message.offer, stands=message.stands)
         elif isinstance(message, GetOffers):
             self.trader.asked(sender, message)
         elif isinstance(message, Offers):
             self._answered(sender, message)
+        elif isinstance(message, RefreshOffer):
+            self._supplier.refreshed(sender, message.offer)
+        elif isinstance(message, Refreshed):
+            self.trader.refreshed(sender, message.offer, stands=message.stands)
+        elif isinstance(message, UpdateOffer):
+            self.trader.update(sender, message)
         elif isinstance(message, OffersNearby):
             self.trader.nearby(sender, message.trader)
         elif isinstance(message, RefuseOffer):
             self._supplier.refused(sender, message.offer)
+        elif isinstance(message, Carried):
+            if self._context.hits is not None:
+                self._context.hits.merge(message.hits)
+            self.receive(sender, message.inside)
 
     def fire(self, timer: Timer) -> None:
         if timer.kind == ANSWER:

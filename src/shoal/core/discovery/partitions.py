@@ -11,6 +11,7 @@ ANDs however large the table.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import msgspec
 
@@ -153,6 +154,12 @@ class Targets:
         step = self._step
         places = (partition.end - partition.start + step - 1) // step
         return partition.start + draw.below(places) * step
+
+
+@cache
+def targets(estimate: int | None, scale: int) -> Targets:
+    """One for all nodes of a cloud."""
+    return Targets(estimate, scale)
 
 
 def _leaves(classes: tuple[ClassShare, ...]) -> Iterator[Partition]:

@@ -87,9 +87,7 @@ class Cloud:
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._serial = 0
         step = SIZE // len(totals)
-        self.nodes = {
-            i * step: Node(self, i * step, name, total) for i, total in enumerate(totals)
-        }
+        self.nodes = {i * step: Node(self, i * step, name, total) for i, total in enumerate(totals)}
         self.ring = sorted(self.nodes)
         for node in self.nodes.values():
             node.discovery.start()
