@@ -8,6 +8,7 @@ from typing import Any
 from shoal.core.discovery import Candidate, Demand, Settings, StrategyName, strategy
 from shoal.core.discovery.launch import Launch, Launched, Launcher, Stop
 from shoal.core.discovery.ledger import Ledger
+from shoal.core.discovery.view import View
 from shoal.core.ring.circle import SIZE
 from shoal.core.ring.port import Draw, Timer
 
@@ -132,10 +133,21 @@ class Cloud:
         del self.nodes[own]
         self.ring.remove(own)
 
+    def tell_all(self) -> None:
+        """Give every view a hint of every node, now and every 4 s."""
+        for node in self.nodes.values():
+            for own, other in self.nodes.items():
+                ledger = other.launcher.ledger
+                if isinstance(node.discovery, View):
+                    node.discovery.hint(
+                        own,
+                        free=ledger.free,
+                        used=ledger.used,
+                        containers=ledger.containers,
+                        alive=True,
+                    )
+        self.later(4 * SECOND, self.tell_all)
+
     def messages(self, kind: type) -> list[Any]:
         """All messages of a kind that were sent so far."""
         return [message for _, _, message in self.sent if type(message) is kind]
-
-    def free(self) -> int:
-        """All cores that are free, in millicores."""
-        return sum(node.launcher.ledger.free.cpus for node in self.nodes.values())
