@@ -42,6 +42,7 @@ _COMMANDS = {
     "node": Entry(_CLOUD, "node", "List and inspect nodes"),
     "token": Entry(_CLOUD, "token", "Make tokens with which machines join"),
     "lab": Entry("shoal.cli.lab", "lab", "A cloud of several hosts on this machine, with faults"),
+    "sim": Entry("shoal.cli.sim", "sim", "Experiments with very many simulated nodes"),
     "container": Entry("shoal.cli.main", "container", "The commands for containers once more"),
     "version": Entry(_CLOUD, "version", "Show versions"),
     "completion": Entry("shoal.cli.completion", "completion", "Print completion for a shell"),

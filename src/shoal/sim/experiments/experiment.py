@@ -4,7 +4,7 @@ Every value has its meaning here; `toml` reads files into it. Durations are ns h
 a unit in the file ("20s", "15m", "2h", "5ms").
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Strategy = Literal["single", "multiple", "multiple-updates", "random", "central"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class Duration(int):

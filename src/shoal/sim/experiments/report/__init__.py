@@ -1,0 +1,1 @@
+"""Reports: one HTML file that holds all its pictures and needs nothing from elsewhere."""

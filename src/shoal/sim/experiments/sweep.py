@@ -1,0 +1,51 @@
+"""Several runs: one after the other, in processes of this machine, or on a Dask cluster."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+
+from shoal.model.errors import BadRequest, NotSupported
+from shoal.sim.experiments.results import Result
+from shoal.sim.experiments.runner import Order, carry_out
+
+_DASK = "dask://"
+
+
+def carry_out_all(
+    orders: Sequence[Order], *, jobs: int, executor: str | None
+) -> Iterator[tuple[Order, Result | None]]:
+    """Every order with its result, as they come.
+
+    executor: `dask://HOST:PORT` of a scheduler, else `jobs` processes are used. Raises ShoalError.
+    """
+    if executor is None and (jobs == 1 or len(orders) == 1):
+        for order in orders:
+            yield order, carry_out(order)
+        return
+    with _executor(executor, min(jobs, len(orders))) as pool:
+        if executor is not None:
+            # A cluster's workers have disks of their own: no checkpoints there.
+            orders = [replace(order, directory=None, quiet=True) for order in orders]
+        running = {pool.submit(carry_out, order): order for order in orders}
+        for future in as_completed(running):
+            yield running[future], future.result()
+
+
+@contextmanager
+def _executor(address: str | None, jobs: int) -> Iterator[Executor]:
+    if address is None:
+        with ProcessPoolExecutor(jobs) as pool:
+            yield pool
+        return
+    if not address.startswith(_DASK):
+        raise BadRequest(f"--executor: {address!r} is not dask://HOST:PORT")
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise NotSupported(
+            "--executor dask://… needs Dask: install it (`pip install distributed`)"
+        ) from error
+    scheduler = f"tcp://{address.removeprefix(_DASK)}"
+    with Client(scheduler, set_as_default=False) as client, client.get_executor() as cluster:
+        yield cluster
