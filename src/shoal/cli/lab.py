@@ -57,12 +57,7 @@ def lab() -> None:
     show_default=True,
     help="Which hosts get the images: `all`, `first` or names.",
 )
-@click.option(
-    "--record",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
-    help="Have the daemons write HOST.rec into DIR, for `shoal sim replay`.",
-)
+@click.option("--record", is_flag=True, help="Record the daemons, for `shoal sim replay`.")
 @click.option("--keep", is_flag=True, help="If it fails, leave what is half made, to look at.")
 @click.option("--progress/--quiet", default=True, help="Say what happens meanwhile.")
 @_lab_option
@@ -74,13 +69,11 @@ def up(
     no_daemons: bool,
     images: tuple[Path, ...],
     images_on: str,
-    record: Path | None,
+    record: bool,
     keep: bool,
     progress: bool,
 ) -> None:
     """Make a lab and start it."""
-    if record is not None:
-        record.mkdir(parents=True, exist_ok=True)
     lab.up(
         hosts=hosts,
         sites=_sites(sites),
@@ -91,6 +84,9 @@ def up(
         keep=keep,
         progress=(lambda line: click.echo(line, err=True)) if progress else (lambda _line: None),
     )
+    if record:
+        files = " ".join(str(host.recording) for host in lab.hosts)
+        click.echo(f"until `shoal lab down`: shoal sim replay {files}", err=True)
     if no_daemons:
         click.echo(f"export DOCKER_HOST=unix://{lab.hosts[0].engine_socket}")
     else:

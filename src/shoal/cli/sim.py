@@ -13,6 +13,7 @@ _EXPERIMENTS = "shoal.cli.experiments"
         "run": Entry(_EXPERIMENTS, "run", "Run the experiment in a file"),
         "compare": Entry(_EXPERIMENTS, "compare", "Show the figures of several results"),
         "report": Entry(_EXPERIMENTS, "report", "Draw the pictures of results into one HTML file"),
+        "replay": Entry("shoal.cli.recordings", "replay", "Have recorded nodes decide again"),
     },
 )
 def sim() -> None:

@@ -24,6 +24,11 @@ def log_file(places: Places, host: str) -> Path:
     return places.disk(host) / "daemon.log"
 
 
+def recording(places: Places, host: str) -> Path:
+    """Where a daemon that records writes what it hears and decides, on the host's disk."""
+    return places.disk(host) / "daemon.rec"
+
+
 def state_dir(places: Places, host: str) -> Path:
     return places.disk(host) / "shoal"
 

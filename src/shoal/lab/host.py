@@ -40,6 +40,7 @@ class Host:
         self.disk = places.disk(spec.name)
         self.engine_log = engine.log_file(places, spec.name)
         self.daemon_log = daemon.log_file(places, spec.name)
+        self.recording = daemon.recording(places, spec.name)
         self._places = places
         self._lab = lab
         self._network = network

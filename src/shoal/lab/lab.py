@@ -64,14 +64,14 @@ class Lab:
         daemons: bool = True,
         images: Sequence[Path] = (),
         images_on: str = "first",
-        record: Path | None = None,
+        record: bool = False,
         keep: bool = False,
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
-        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. The daemons write
-        recordings HOST.rec into the directory `record`. What is half made when something fails
-        is taken away again, unless `keep` is set.
+        a cloud of all hosts. `images_on` is "first", "all" or names of hosts. With `record` each
+        daemon writes down all it hears and decides, see `Host.recording`. What is half made when
+        something fails is taken away again, unless `keep` is set.
         """
         require_tools()
         for archive in images:
@@ -207,17 +207,16 @@ class Lab:
         names: Sequence[str] = (),
         *,
         extra: Sequence[str] = (),
-        record: Path | None = None,
+        record: bool = False,
     ) -> None:
         """Bring hosts (all when none is named) into the cloud, which the first one creates.
 
-        `extra` are further options of `shoal create` and `shoal join`; new members write
-        recordings into the directory `record`.
+        `extra` are further options of `shoal create` and `shoal join`; with `record` new members
+        write recordings.
         """
 
         def options(host: Host) -> list[str]:
-            recording = [] if record is None else ["--record", str(record / f"{host.name}.rec")]
-            return [*extra, *recording]
+            return [*extra, *(["--record", str(host.recording)] if record else [])]
 
         chosen = [self.host(name) for name in names] or self.hosts
         _together(lambda host: host.start_daemon(), [h for h in chosen if h.is_member()])
