@@ -216,16 +216,19 @@ class Explorer:
 
     def _settle_queries(self) -> None:
         """Answer all queries at once, or let them time out (atomic grain)."""
-        while asks := [p for p in self._sent if isinstance(p.message, Ask)]:
-            for parcel in asks:
-                self._sent.discard(parcel)
-                asked = self._member(parcel.to)
-                token = cast("Ask", parcel.message).token
-                if asked is None:
-                    self._chord(parcel.sender).fire(Timer("ring.query", token))
-                else:
-                    state = State(token, asked.predecessor, tuple(asked.successors))
-                    self._chord(parcel.sender).receive(parcel.to, state)
+        for _ in range(100):
+            parcel = next((p for p in self._sent if isinstance(p.message, Ask)), None)
+            if parcel is None:
+                return
+            self._sent.discard(parcel)
+            asked = self._member(parcel.to)
+            token = cast("Ask", parcel.message).token
+            if asked is None:
+                self._chord(parcel.sender).fire(Timer("ring.query", token))
+            else:
+                state = State(token, asked.predecessor, tuple(asked.successors))
+                self._chord(parcel.sender).receive(parcel.to, state)
+        raise Violation("queries without end")
 
     def _member(self, node: int) -> Chord | None:
         if self._loaded.get(node, node) is None:
@@ -288,17 +291,17 @@ class Explorer:
             following: deque[World] = deque()
             for world in frontier:
                 for step in self.steps(world):
-                    following_world = self.after(world, step)
-                    if following_world in seen:
-                        continue
-                    seen.add(following_world)
-                    back[following_world] = (world, step)
-                    following.append(following_world)
                     try:
-                        self.check(following_world)
-                        self.settles(following_world)
+                        reached = self.after(world, step)
+                        if reached not in seen:
+                            self.check(reached)
+                            self.settles(reached)
                     except Violation as violation:
-                        raise Violation(_story(following_world, back, violation)) from None
+                        raise Violation(_story(world, back, step, violation)) from None
+                    if reached not in seen:
+                        seen.add(reached)
+                        back[reached] = (world, step)
+                        following.append(reached)
             frontier = following
             if not frontier:
                 return len(seen), True
@@ -401,8 +404,10 @@ def _show(world: World) -> str:
     )
 
 
-def _story(world: World, back: dict[World, tuple[World, Step]], violation: Violation) -> str:
-    lines: list[str] = []
+def _story(
+    world: World, back: dict[World, tuple[World, Step]], last: Step, violation: Violation
+) -> str:
+    lines = [f"{last.name} {last.node:x} {last.detail or ''}"]
     while world in back:
         before, step = back[world]
         lines.append(f"{step.name} {step.node:x} {step.detail or ''} -> {_show(world)}")

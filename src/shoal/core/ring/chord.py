@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from shoal.core.ring.circle import MASK, between, reaches
 from shoal.core.ring.lookup import ALTERNATIVES, LookUps
-from shoal.core.ring.membership import STABILISE, Membership
+from shoal.core.ring.membership import HASTE, STABILISE, Membership
 from shoal.core.ring.messages import (
     Absent,
     Ask,
@@ -92,7 +92,7 @@ class Chord(Membership):
         self._adopt([node for node in nodes if node != self.own] or [before])
         self.predecessor = before
         self._begin()
-        self.stabilise()
+        self.port.after(0, HASTE)
         if self.settings.maintenance:
             self._fix(FIRST_FIXES)
 

@@ -104,6 +104,8 @@ class Membership:
     def _successor_silent(self, node: int) -> None:
         """A dead first successor is dropped; a dead candidate was never taken."""
         self.routes.drop(node)
+        if self.predecessor == node:  # a ring of one asks it too, and must not do so for ever
+            self.predecessor = None
         if self.successors and self.successors[0] == node:
             self._remove(node)
             self.port.after(0, HASTE)
