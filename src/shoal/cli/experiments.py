@@ -130,7 +130,7 @@ def run(
 def compare(results: tuple[Path, ...]) -> None:
     """Print the figures of several RESULTS (directories) side by side."""
     summaries, runs = _read(results)
-    click.echo(plain(summaries, runs, short_names([summary["label"] for summary in summaries])))
+    click.echo(plain(summaries, runs, short_names(summaries)))
 
 
 @click.command()

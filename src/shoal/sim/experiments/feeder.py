@@ -46,8 +46,11 @@ class Feeder:
         self.orphans = 0
 
     def tick(self, number: int) -> None:
-        """Schedule what the workload says about its tick `number`, then the next tick."""
+        """Schedule what the workload says about its tick `number`, then the next tick, unless the
+        run ends there."""
         world = self._world
+        if number * self._workload.interval >= world.experiment.duration:
+            return
         for operation in self._workload.operations(number):
             world.later(operation.at - world.now, (-1, self._carry_out, operation))
         world.later((number + 1) * self._workload.interval - world.now, (-1, self.tick, number + 1))

@@ -16,11 +16,13 @@ from typing import Any
 
 import msgspec
 
+from shoal.core.ring import chord
+from shoal.sim.experiments.cores import offers_of, state_of
 from shoal.sim.experiments.experiment import SECOND
 from shoal.sim.experiments.quantiles import spread
 from shoal.sim.experiments.tables import Format, Table, write
 from shoal.sim.experiments.toml import builtins
-from shoal.sim.experiments.windows import Traffic
+from shoal.sim.experiments.windows import Traffic, mean, use_of
 from shoal.sim.experiments.world import World
 
 SUMMARY = "summary.json"
@@ -69,6 +71,7 @@ def result_of(world: World, *, command: str, cpu: float, wall: float) -> Result:
             "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cpus, "
             f"{platform.python_implementation()} {platform.python_version()}",
             "seed": experiment.seed,
+            "compiled": not str(chord.__file__).endswith(".py"),
             "cpu_seconds": round(cpu, 1),
             "wall_seconds": round(wall, 1),
             "peak_rss_bytes": peak_memory(),
@@ -124,7 +127,7 @@ def _notes(world: World) -> list[str]:
 
 def _figures(world: World, traffic: Traffic) -> dict[str, Any]:
     requests = world.requests
-    last = world.windows.closed[-1]
+    living = list(world.nodes.values())
     count = max(len(requests.asked), 1)
     ended = [
         end - start for start, end in zip(requests.asked, requests.ended, strict=True) if end >= 0
@@ -137,7 +140,7 @@ def _figures(world: World, traffic: Traffic) -> dict[str, Any]:
         "unanswered": len(requests.asked) - len(ended),
         "success": round(sum(requests.ok) / count, 6),
         "allocation_efficiency": round(requests.efficiency(), 6),
-        "system_use": round(last.use, 6),
+        "system_use": round(mean([use_of(node) for node in living]), 6),
         "messages_per_request": spread(requests.messages),
         "placement_ms": spread(ended),
         "messages_per_node": spread(traffic.messages),
@@ -149,8 +152,8 @@ def _figures(world: World, traffic: Traffic) -> dict[str, Any]:
         "upkeep_bytes_per_node": spread(traffic.upkeep_bytes),
         "swim_messages_per_node": round(probes),
         "swim_bytes_per_node": round(probes * world.experiment.swim.bytes),
-        "offers_per_node": dict(zip(_BOX, last.offers, strict=True)),
-        "state_per_node": dict(zip(_BOX, last.state, strict=True)),
+        "offers_per_node": spread([offers_of(node) for node in living]),
+        "state_per_node": spread([state_of(node) for node in living]),
         "lookups": world.lookups,
         "hops_per_lookup": round(world.hops / max(world.lookups, 1), 4),
         "failed_lookups": world.failed_lookups,
@@ -162,9 +165,6 @@ def _figures(world: World, traffic: Traffic) -> dict[str, Any]:
         "stops": world.feeder.stops,
         "stops_without_buyer": world.feeder.orphans,
     }
-
-
-_BOX = ("min", "q1", "median", "q3", "p95", "p99", "max", "mean")
 
 
 def _histogram(values: "array[int]") -> dict[str, int]:

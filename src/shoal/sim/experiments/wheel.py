@@ -45,13 +45,17 @@ class Wheel:
         else:
             self._far.setdefault(epoch, []).append((due, event))
 
-    def advance(self) -> list[Event]:
-        """Go to the next tick and return its list; the caller clears it when it is done.
+    def stretch(self, until: int) -> list[list[Event]]:
+        """The lists of the coming ticks up to `until`, or to the end of their epoch.
 
-        While the list is worked on, `put(0, …)` and `slot(0)` add to it.
+        Whoever goes through them sets `tick` to that of a list before working on it, clears it
+        afterwards, and sets `tick` to the last one's in the end. While a list is worked on,
+        `put(0, …)` and `slot(0)` add to it.
         """
-        self.tick = tick = self.tick + 1
-        if not tick & (_EPOCH - 1):
-            for due, event in self._far.pop((tick >> _EPOCH_BITS) + 1, ()):
+        first = self.tick + 1
+        if not first & (_EPOCH - 1):
+            for due, event in self._far.pop((first >> _EPOCH_BITS) + 1, ()):
                 self.slots[due & _MASK].append(event)
-        return self.slots[tick & _MASK]
+        last = min(until, first | (_EPOCH - 1))
+        start = first & _MASK
+        return self.slots[start : start + last - first + 1]

@@ -2,7 +2,8 @@
 
 import gc
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from shoal.core.discovery.messages import Carried
 from shoal.core.ring.chord import Chord
 from shoal.core.ring.ideal import ideal_fingers, ideal_successors
+from shoal.core.ring.messages import Find
 from shoal.core.ring.port import Draw, Timer
 from shoal.sim.experiments.churn import Churner
 from shoal.sim.experiments.experiment import Experiment
@@ -31,6 +33,20 @@ _encode = msgspec.msgpack.Encoder().encode
 Action = Callable[[Any], None]
 Event = tuple[int, int, object] | tuple[int, Action, object]
 """(receiver, sender, message or timer), or (-1, function, its argument)."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No search for garbage: nodes live to the end and messages are in no cycles, so looking
+    through millions of objects again and again would find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 class World:
@@ -60,13 +76,12 @@ class World:
         self.order = self.maker.positions()
         self.members: list[Node] = []
         self.nodes: dict[int, Node] = {}
-        for position in self.order:
-            self.add(position)
         self.end = experiment.duration // TICK
         self.feeder = Feeder(self, workload)
         self.windows = Windows(self)
         self.churner = Churner(self)
-        self._begin()
+        with uncollected():
+            self._begin()
 
     def add(self, position: int) -> Node:
         """A new node, not started."""
@@ -126,6 +141,8 @@ class World:
     # running
 
     def _begin(self) -> None:
+        for position in self.order:
+            self.add(position)
         if self.experiment.maintains:
             for node in list(self.nodes.values()):
                 self.settle(node)
@@ -134,65 +151,89 @@ class World:
         self.later(0, (-1, self.feeder.tick, 0))
         self.churner.begin()
         self.windows.begin()
-        self._work(self.wheel.slots[0])
+        self._work(0, self.wheel.slots[:1])
 
     def run(self, until: int, look: Callable[[], bool]) -> None:
         """Go on to tick `until`; `look` is asked every second of virtual time whether to."""
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        try:
+        with uncollected():
             while self.wheel.tick < until and look():
                 self._run(min(self.wheel.tick + _BATCH, until))
-        finally:
-            gc.enable()
-            gc.unfreeze()
 
     def _run(self, until: int) -> None:
-        wheel = self.wheel
-        advance, slot, latency = wheel.advance, wheel.slot, self._latency
-        while wheel.tick < until:
-            events = advance()
-            if events:
-                self.now = wheel.tick * TICK
-                self.outbox = slot(latency)
-                self._work(events)
+        while self.wheel.tick < until:
+            first = self.wheel.tick + 1
+            stretch = self.wheel.stretch(until)
+            self._work(first, stretch)
+            self.wheel.tick = first + len(stretch) - 1
 
-    def _work(self, events: list[Any]) -> None:
-        nodes, known, encode, timer_class = self.nodes, self.kinds, _encode, Timer
-        for to, sender, message in events:
-            if to < 0:
-                sender(message)
+    def _work(self, first: int, stretch: list[list[Any]]) -> None:
+        """Deliver everything in these lists, of tick `first` and those after it.
+
+        This is the loop that a run spends its time in, so it is one function, and the hops of
+        look-ups, most of all messages, have a way of their own through it.
+        """
+        wheel, nodes, known, encode, latency = (
+            self.wheel,
+            self.nodes.get,
+            self.kinds,
+            _encode,
+            self._latency,
+        )
+        finds = find_bytes = 0
+        for tick, events in enumerate(stretch, first):
+            if not events:
                 continue
-            node = nodes.get(to)
-            if node is None:
-                self.undelivered += 1
-                continue
-            message_class = message.__class__
-            if message_class is timer_class:
-                self._fire(node, message)
-                continue
-            kind = known[message_class]
-            size = len(encode(message))
-            kind.count += 1
-            kind.bytes += size
-            if kind.upkeep:
-                node.upkeep += 1
-                node.upkeep_bytes += size
-            else:
-                node.received += 1
-                node.bytes += size
-            core = kind.core
-            if core == RING:
-                (node.chord or self.settle(node)).receive(sender, message)
-                continue
-            if kind.traced or kind.acknowledged:
-                self._account(kind, sender, message)
-            if core == DISCOVERY:
-                node.discovery.receive(sender, message)
-            else:
-                node.launcher.receive(sender, message)
-        events.clear()
+            wheel.tick = tick
+            self.now = tick * TICK
+            self.outbox = wheel.slot(latency)
+            for to, sender, message in events:
+                node = nodes(to)
+                if node is None:
+                    self._without_node(to, sender, message)
+                    continue
+                message_class = message.__class__
+                if message_class is Find:
+                    size = len(encode(message))
+                    finds += 1
+                    find_bytes += size
+                    node.received += 1
+                    node.bytes += size
+                    (node.chord or self.settle(node)).receive(sender, message)
+                elif message_class is Timer:
+                    self._fire(node, message)
+                else:
+                    self._deliver(node, sender, message, known[message_class])
+            events.clear()
+        known[Find].count += finds
+        known[Find].bytes += find_bytes
+
+    def _without_node(self, to: int, sender: Any, message: Any) -> None:
+        """An action of the simulation itself, or a message to a dead node."""
+        if to < 0:
+            sender(message)
+        else:
+            self.undelivered += 1
+
+    def _deliver(self, node: Node, sender: int, message: Any, kind: Kind) -> None:
+        size = len(_encode(message))
+        kind.count += 1
+        kind.bytes += size
+        if kind.upkeep:
+            node.upkeep += 1
+            node.upkeep_bytes += size
+        else:
+            node.received += 1
+            node.bytes += size
+        core = kind.core
+        if core == RING:
+            (node.chord or self.settle(node)).receive(sender, message)
+            return
+        if kind.traced or kind.acknowledged:
+            self._account(kind, sender, message)
+        if core == DISCOVERY:
+            node.discovery.receive(sender, message)
+        else:
+            node.launcher.receive(sender, message)
 
     def _fire(self, node: Node, timer: Timer) -> None:
         kind = timer.kind

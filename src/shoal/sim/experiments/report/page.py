@@ -19,7 +19,7 @@ Value = Callable[[Mapping[str, Any]], float]
 
 def page(summaries: Sequence[Summary], runs: Sequence[Mapping[str, Any]]) -> str:
     """One HTML document. `runs`: what each took on its machine, in the same order."""
-    names = short_names([summary["label"] for summary in summaries])
+    names = short_names(summaries)
     body = [
         f"<h1>{escape(' · '.join(dict.fromkeys(s['experiment']['name'] for s in summaries)))}</h1>",
         _about(summaries),
@@ -42,18 +42,24 @@ def page(summaries: Sequence[Summary], runs: Sequence[Mapping[str, Any]]) -> str
     )
 
 
-def short_names(labels: Sequence[str]) -> list[str]:
-    """The labels without what all have in common, by words between dashes."""
-    if len(labels) < 2:
-        return list(labels)
-    words = [label.split("-") for label in labels]
-    head = 0
-    while all(len(w) > head + 1 and w[head] == words[0][head] for w in words):
-        head += 1
-    tail = 0
-    while all(len(w) - head > tail + 1 and w[-1 - tail] == words[0][-1 - tail] for w in words):
-        tail += 1
-    return ["-".join(w[head : len(w) - tail]) for w in words]
+def short_names(summaries: Sequence[Summary]) -> list[str]:
+    """Names of runs by what they differ in; by their labels if that does not tell them apart."""
+    facts = [_facts(summary["experiment"]) for summary in summaries]
+    differing = [place for place in range(len(facts[0])) if len({f[place] for f in facts}) > 1]
+    names = [" ".join(fact[place] for place in differing) for fact in facts]
+    if len(set(names)) < len(names) or not differing:
+        return [str(summary["label"]) for summary in summaries]
+    return names
+
+
+def _facts(experiment: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        str(experiment["name"]),
+        str(experiment["strategy"]),
+        f"{experiment['nodes']:,}",
+        f"base {experiment['ring']['base']}",
+        f"seed {experiment['seed']}",
+    )
 
 
 def _paired(summaries: Sequence[Summary], names: Sequence[str]) -> list[tuple[Summary, str]]:
