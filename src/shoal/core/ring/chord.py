@@ -154,25 +154,25 @@ class Chord(Membership):
         else:
             self._target = 0
 
-    def _after(self, count: int) -> tuple[int, ...]:
-        """Who owns keys between us and our first successor: that one; ourselves if alone."""
-        return tuple(self.successors[:count]) or (self.own,)
-
     def _end_find(self, find: Find) -> None:
         """The key lies between us and our first successor."""
         # A node that has left still ends look-ups, but lets nobody join behind it.
         if self.joined or (self.successors and find.token >= 0):
-            nodes = self._after(find.count)
+            nodes = tuple(self.successors[: find.count]) or (self.own,)
             self.port.send(find.origin, Found(find.token, nodes, find.hops))
 
     def _step(self, sender: int, step: Step) -> None:
         distance = (step.key - self.own) & MASK
-        if distance <= self.routes.reach:
-            if self.joined or self.successors:
-                self.port.send(sender, Stepped(step.token, self._after(step.count), True))
+        after = [node for node in self.successors if node not in step.silent]
+        if not self.joined and not after:
+            return
+        if not after or distance <= (after[0] - self.own) & MASK:
+            nodes = tuple(after[: step.count]) or (self.own,)
+            self.port.send(sender, Stepped(step.token, nodes, True))
         else:
-            nearer = tuple(self.routes.preceding(distance, ALTERNATIVES))
-            self.port.send(sender, Stepped(step.token, nearer, False))
+            ahead = self.routes.preceding(distance, ALTERNATIVES + len(step.silent))
+            nearer = [node for node in ahead if node not in step.silent][:ALTERNATIVES]
+            self.port.send(sender, Stepped(step.token, tuple(nearer), False))
 
     # fingers
 

@@ -15,12 +15,24 @@ from shoal.core.ring.settings import Settings
 Answer = Callable[[int, tuple[int, ...], int], None]
 
 ALTERNATIVES = 3  # nodes named by each step, so that one dead node does not end a look-up
+SILENT = 8  # silent nodes named to the next node at most
 
 
 class LookUp:
     """One look-up. `ahead` and `asked` serve its single steps."""
 
-    __slots__ = ("ahead", "asked", "count", "key", "sent", "step", "token", "tries")
+    __slots__ = (
+        "ahead",
+        "asked",
+        "count",
+        "key",
+        "last",
+        "sent",
+        "silent",
+        "step",
+        "token",
+        "tries",
+    )
 
     def __init__(self, key: int, token: int, count: int) -> None:
         self.key = key
@@ -30,7 +42,9 @@ class LookUp:
         self.step = 0  # token of the step under way, 0 if there is none
         self.sent = 0  # steps sent
         self.ahead: list[int] = []  # nodes to ask, the best last
-        self.asked: list[int] = []
+        self.asked: dict[int, int] = {}  # how many were silent when a node was last asked
+        self.last = 0  # the node that the present step asks
+        self.silent: tuple[int, ...] = ()
 
 
 class LookUps:
@@ -71,14 +85,14 @@ class LookUps:
     def stepped(self, sender: int, message: Stepped) -> None:
         """The answer to a step."""
         look_up = self._get(message.token)
-        if look_up is None or not look_up.asked or look_up.asked[-1] != sender:
+        if look_up is None or not look_up.step or look_up.last != sender:
             return
         if message.final:
             self.found(look_up.token, message.nodes, look_up.sent)
             return
-        for node in reversed(message.nodes):
-            if node not in look_up.asked and node != self.own:
-                look_up.ahead.append(node)
+        # Should all that it names be silent, it is asked again and told so.
+        look_up.ahead.append(sender)
+        look_up.ahead.extend(reversed(message.nodes))
         self._next_step(look_up)
 
     def expired(self, token: int) -> None:
@@ -95,7 +109,8 @@ class LookUps:
         """A step got no answer in time: its node is of no use, try the next best."""
         for look_up in (self._waiting or {}).values():
             if look_up.step == step:
-                self._routes.drop(look_up.asked[-1])
+                look_up.silent = (*look_up.silent, look_up.last)
+                self._routes.drop(look_up.last)
                 self._next_step(look_up)
                 return
 
@@ -115,18 +130,25 @@ class LookUps:
 
     def _begin_steps(self, look_up: LookUp) -> None:
         distance = (look_up.key - self.own) & MASK
-        look_up.ahead = self._routes.preceding(distance, ALTERNATIVES)[::-1]
+        look_up.ahead = [self.own, *reversed(self._routes.preceding(distance, ALTERNATIVES))]
         self._next_step(look_up)
 
     def _next_step(self, look_up: LookUp) -> None:
-        if not look_up.ahead or look_up.sent >= self._settings.hops:
-            self.found(look_up.token, (), look_up.sent)
-            return
-        node = look_up.ahead.pop()
-        look_up.asked.append(node)
+        silent, asked = look_up.silent, look_up.asked
+        while look_up.ahead and look_up.sent < self._settings.hops:
+            node = look_up.ahead.pop()
+            if node not in silent and asked.get(node, -1) < len(silent):
+                self._send_step(look_up, node)
+                return
+        self.found(look_up.token, (), look_up.sent)
+
+    def _send_step(self, look_up: LookUp, node: int) -> None:
+        look_up.asked[node] = len(look_up.silent)
+        look_up.last = node
         look_up.sent += 1
         self._steps += 1
         look_up.step = self._steps
-        self._port.send(node, Step(look_up.key, look_up.token, look_up.count))
+        step = Step(look_up.key, look_up.token, look_up.count, look_up.silent[-SILENT:])
+        self._port.send(node, step)
         if self._settings.find_timeout:
             self._port.after(self._settings.query_timeout, Timer("ring.step", self._steps))

@@ -26,11 +26,13 @@ class Found(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rF"):
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rs"):
-    """One step of an iterative look-up: the owner if you are before it, else who is nearer?"""
+    """One step of an iterative look-up: the owner if you are before it, else who is nearer?
+    The `silent` nodes did not answer; do without them."""
 
     key: int
     token: int
     count: int
+    silent: tuple[int, ...]
 
 
 class Stepped(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rS"):
