@@ -241,7 +241,9 @@ def test_a_sweep_on_a_dask_cluster() -> None:
 
 @contextmanager
 def _cluster(distributed: Any) -> Iterator[str]:
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as cluster:
         yield cluster.scheduler_address.split("://")[-1]
 
 
