@@ -41,7 +41,8 @@ class Chord(Membership):
     """A node of the ring. Its shell delivers messages and timers (kinds `ring.*`).
 
     `found` may be called on the port while `find` is still running, if the answer is known here.
-    Tokens of look-ups under way must differ and be >= 0.
+    Tokens of look-ups under way must differ and be >= 0. A node that left or failed comes back
+    as a new object, which must get none of the old one's timers.
     """
 
     __slots__ = ("_contact", "_fixed", "_fixes", "_lookups", "_probing", "_target")

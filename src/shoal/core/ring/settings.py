@@ -25,7 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     find_timeout: 0 if the network loses nothing: then no timer is set for look-ups.
     find_tries: attempts at a recursive look-up, each by another finger, before it is asked
         step by step.
-    query_tries: unanswered queries after which a neighbour counts as dead.
+    fixes: fingers that are looked up again every `fix_every`.
+    query_tries: unanswered queries after which a neighbour counts as dead. One that was only
+        unlucky is taken back as soon as its successor is asked.
     hops: bound on the messages of one look-up.
     remembered, probes: how many departed nodes are kept, and asked every `probe_every`.
     """
@@ -35,10 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "recursive"
     maintenance: bool = True
     stabilise_every: int = 10 * SECOND
-    fix_every: int = 10 * SECOND
+    fix_every: int = 30 * SECOND
     fixes: int = 2
     query_timeout: int = SECOND
-    query_tries: int = 2
+    query_tries: int = 3
     find_timeout: int = 2 * SECOND
     find_tries: int = 2
     hops: int = 255
