@@ -146,26 +146,34 @@ def test_a_trader_without_offers_needs_no_timer() -> None:
 BELOW, ABOVE = node_in(HERE, 40), node_in(HERE, 60)
 
 
-def test_the_first_offer_is_advertised_to_both_neighbours_and_then_regularly() -> None:
+def test_a_trader_that_has_offers_tells_both_neighbours_regularly() -> None:
     port, market = trader(advertise=MINUTE)
     port.around = (BELOW, ABOVE)
     market.receive(SUPPLIER, offer())
     market.receive(SUPPLIER, offer(number=10))
-    told = [(BELOW, OffersNearby(OWN)), (ABOVE, OffersNearby(OWN))]
-    assert port.take_sent() == told
-    assert (MINUTE, Timer(ADVERTISE, 0)) in port.timers
+    [first] = [delay for delay, timer in port.timers if timer == Timer(ADVERTISE, 0)]
+    assert 0 < first <= MINUTE
     market.fire(Timer(ADVERTISE, 0))
-    assert port.take_sent() == told
+    assert port.take_sent() == [(BELOW, OffersNearby(OWN)), (ABOVE, OffersNearby(OWN))]
+    assert port.timers[-1] == (MINUTE, Timer(ADVERTISE, 0))
+    for number in (9, 10):
+        market.receive(SUPPLIER, RemoveOffer(number))
+    market.fire(Timer(ADVERTISE, 0))
+    assert port.sent == []
+    assert port.timers[-1] == (MINUTE, Timer(ADVERTISE, 0))
+    assert len([timer for _, timer in port.timers if timer == Timer(ADVERTISE, 0)]) == 2
 
 
 def test_nothing_is_advertised_beyond_the_partition_or_around_the_circle() -> None:
     port, market = trader(advertise=MINUTE)
     port.around = (node_in(HERE - 1), node_in(HERE + 1))
     market.receive(SUPPLIER, offer())
+    market.fire(Timer(ADVERTISE, 0))
     assert port.sent == []
     port, market = trader(advertise=MINUTE)
     port.around = (ABOVE, BELOW)
     market.receive(SUPPLIER, offer())
+    market.fire(Timer(ADVERTISE, 0))
     assert port.sent == []
 
 

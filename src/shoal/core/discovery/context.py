@@ -26,7 +26,8 @@ class Context:
         self.hits = Hits(len(settings.table.leaves), size) if size is not None else None
 
     def send(self, to: int, message: MarketMessage, token: int = 0) -> None:
-        """Send, with the hits if they are kept. `token`: the request's, if it belongs to one."""
+        """Send what is not an answer, with the hits if they are kept. `token`: the request's, if it
+        belongs to one."""
         if self.hits is not None:
             self.port.send(to, Carried(token, self.hits.told(), message))
         else:

@@ -66,6 +66,11 @@ class DiscoveryPort(Port, Protocol):
 class Discovery(Protocol):
     """One node's part in finding free resources."""
 
+    @property
+    def held(self) -> int:
+        """How many offers of others, or how many others, the node keeps."""
+        ...
+
     def start(self) -> None:
         """Say what the node has: first offers, first hint, or nothing."""
         ...

@@ -2,8 +2,9 @@
 
 One counter from 0 to the buffer's size for each partition, full at first. A partition is tried
 with the probability counter / size, and else with a second chance of a tenth. Counters travel
-with every message; the receiver takes the mean with its own, rounded down (as in the original, so
-that hits are forgotten faster than misses).
+with every message that is not an answer; the receiver takes the mean with its own, rounded down
+(as in the original, so that counters sink where much is said; rounded up they rise, and nothing
+is ever skipped).
 """
 
 from typing import Final

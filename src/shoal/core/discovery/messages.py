@@ -131,8 +131,8 @@ class Choice(_Message, frozen=True, tag="ca"):
 
 
 class Carried(_Message, frozen=True, tag="oh"):
-    """Any other message of the offer market with the sender's hits of the partitions, one byte
-    each. `token` is that of the message inside, 0 if it has none."""
+    """A message of the offer market, unless it is an answer, with the sender's hits of the
+    partitions, one byte each. `token` is that of the message inside, 0 if it has none."""
 
     token: int
     hits: bytes

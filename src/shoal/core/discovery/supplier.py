@@ -76,6 +76,11 @@ class Supplier:
         """The node's offers: number -> trader."""
         return {offer.number: offer.trader for offer in self._offers.values()}
 
+    @property
+    def count(self) -> int:
+        """How many offers there are."""
+        return len(self._offers)
+
     def changed(self, free: Demand, used: Demand, containers: int) -> None:
         """The node's resources are these now."""
         self._free = free
@@ -208,7 +213,7 @@ class Supplier:
         offer = self._held(trader, number)
         if offer is not None:
             offer.seen = self._context.port.now
-        self._context.send(trader, Refreshed(number, offer is not None))
+        self._context.port.send(trader, Refreshed(number, offer is not None))
 
     def fire(self, kind: str) -> None:
         """SUPPLY: try again where no trader was found. CHECK: offer again what no trader has

@@ -74,18 +74,15 @@ class Trader:
         if not settings.table.leaves[self._partition].demand.fits(message.free):
             context.send(supplier, RefuseOffer(message.offer))
             return
-        first = not self.offers
         self._keep(supplier, message)
+        # Not all at once: a cloud's offers are made at the same time.
         if not self._refreshing:
-            # Not all at once: a cloud's offers are made at the same time.
-            jitter = context.draw.below(settings.refresh_interval // 2 + 1)
             self._refreshing = True
+            jitter = context.draw.below(settings.refresh_interval // 2 + 1)
             context.port.after(settings.refresh_interval + jitter, Timer(REFRESH, 0))
-        if first and settings.advertise is not None:
-            self._advertise(context.own, down=True, up=True)
-            if not self._advertising:
-                self._advertising = True
-                context.port.after(settings.advertise, Timer(ADVERTISE, 0))
+        if settings.advertise is not None and not self._advertising:
+            self._advertising = True
+            context.port.after(1 + context.draw.below(settings.advertise), Timer(ADVERTISE, 0))
 
     def update(self, supplier: int, message: UpdateOffer) -> None:
         """Take over an offer's new amounts, if it is kept here."""
@@ -119,7 +116,7 @@ class Trader:
         else:
             ranking = Ranking(self.offers.values(), message.demand, context.settings.policy)
             found = tuple(ranking.best(context.settings.limit))
-        context.send(sender, Offers(message.token, found, message.relay), message.token)
+        context.port.send(sender, Offers(message.token, found, message.relay))
 
     def answered(self, sender: int, message: Offers) -> None:
         """A nearby trader's answer to a question that we passed on."""
@@ -215,7 +212,7 @@ class Trader:
 
     def _finish(self, token: int) -> None:
         relay = self._relays.pop(token)
-        self._context.send(relay.buyer, Offers(token, relay.collected, True), token)
+        self._context.port.send(relay.buyer, Offers(token, relay.collected, True))
 
     def _forget(self, node: int) -> None:
         if self._above == node:
