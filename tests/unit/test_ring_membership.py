@@ -345,3 +345,12 @@ def test_messages_survive_the_wire() -> None:
         Absent(1),
     ):
         assert decoder.decode(msgspec.msgpack.encode(message)) == message
+
+
+def test_a_look_up_passes_a_suspected_successor_rather_than_the_key() -> None:
+    chord, port = member(successors=(200, 300, 400))
+    chord.suspect(200)
+    chord.receive(50, Find(250, 7, 1, 1, 1))
+    ((to, message),) = port.take()
+    assert to == 200
+    assert isinstance(message, Find)

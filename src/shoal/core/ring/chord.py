@@ -142,6 +142,11 @@ class Chord(Membership):
         else:
             self._lookups.start(key, token, count)
 
+    def known(self, key: int, count: int) -> list[int]:
+        """Who owns the key and who comes next, as far as it is known here without asking. With
+        shortcuts and within one site that is the whole truth, else a guess."""
+        return self.routes.from_key(key, count)
+
     def _owns(self, key: int) -> bool:
         if self.predecessor is None:
             return key == self.own or not self.successors
@@ -253,14 +258,19 @@ class Chord(Membership):
     def receive(self, sender: int, message: RingMessage) -> None:
         """Handle a message. Look-ups come first: a hop is most of what a node does."""
         if type(message) is Find:
-            distance = (message.key - self.own) & MASK
             routes = self.routes
-            if distance <= routes.reach:
+            live = routes.live
+            distance = (message.key - self.own) & MASK
+            # Whoever is passed on to lies before the key, so a key of the first successor's
+            # finds nobody: `reach` is only looked at then.
+            at = bisect_left(live, distance)
+            if at == 0 and distance <= routes.reach:
                 self._end_find(message)
             elif message.hops < self.settings.hops:
-                live = routes.live
+                # All that lie before the key may be suspects: then it is the first successor.
+                ahead = live[at - 1] if at else routes.reach
                 self.port.send(
-                    (self.own + live[bisect_left(live, distance) - 1]) & MASK,
+                    (self.own + ahead) & MASK,
                     Find(
                         message.key,
                         message.origin,
