@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from shoal.model.errors import BadRequest, NotSupported
 from shoal.sim.experiments.results import Result
@@ -41,11 +42,12 @@ def _executor(address: str | None, jobs: int) -> Iterator[Executor]:
     if not address.startswith(_DASK):
         raise BadRequest(f"--executor: {address!r} is not dask://HOST:PORT")
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise NotSupported(
             "--executor dask://… needs Dask: install it (`pip install distributed`)"
         ) from error
     scheduler = f"tcp://{address.removeprefix(_DASK)}"
-    with Client(scheduler, set_as_default=False) as client, client.get_executor() as cluster:
+    connect: Any = distributed.Client  # it has no types
+    with connect(scheduler, set_as_default=False) as client, client.get_executor() as cluster:
         yield cluster
