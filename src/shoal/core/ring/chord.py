@@ -137,15 +137,10 @@ class Chord(Membership):
             self._answer(token, (), 0)
         elif self._owns(key):
             self._answer(token, (self.own, *self.successors)[:count], 0)
-        elif (key - self.own) & MASK <= self.routes.reach:
+        elif self.successors and (key - self.own) & MASK <= self.routes.reach:
             self._answer(token, tuple(self.successors[:count]), 0)
         else:
             self._lookups.start(key, token, count)
-
-    def known(self, key: int, count: int) -> list[int]:
-        """Who owns the key and who comes next, as far as it is known here without asking. With
-        shortcuts and within one site that is the whole truth, else a guess."""
-        return self.routes.from_key(key, count)
 
     def _owns(self, key: int) -> bool:
         if self.predecessor is None:
@@ -258,19 +253,15 @@ class Chord(Membership):
     def receive(self, sender: int, message: RingMessage) -> None:
         """Handle a message. Look-ups come first: a hop is most of what a node does."""
         if type(message) is Find:
-            routes = self.routes
-            live = routes.live
-            distance = (message.key - self.own) & MASK
-            # Whoever is passed on to lies before the key, so a key of the first successor's
-            # finds nobody: `reach` is only looked at then.
-            at = bisect_left(live, distance)
-            if at == 0 and distance <= routes.reach:
+            live = self.routes.live
+            # Nobody lies before a key of the first successor's, and for others at least it does:
+            # it is passed to even if suspected.
+            at = bisect_left(live, (message.key - self.own) & MASK)
+            if at == 0:
                 self._end_find(message)
             elif message.hops < self.settings.hops:
-                # All that lie before the key may be suspects: then it is the first successor.
-                ahead = live[at - 1] if at else routes.reach
                 self.port.send(
-                    (self.own + ahead) & MASK,
+                    (self.own + live[at - 1]) & MASK,
                     Find(
                         message.key,
                         message.origin,

@@ -15,9 +15,10 @@ from shoal.core.ring.circle import MASK
 
 
 class Routes:
-    """Where to pass on what is for others. `live` and `reach` are read by every hop.
+    """Where to pass on what is for others. `live` is read by every hop.
 
-    live: sorted distances to the nodes that messages may be passed to.
+    live: sorted distances to the nodes that messages may be passed to; always with the first
+        successor.
     reach: distance to the first successor (MASK if there is none): keys up to there are its.
     """
 
@@ -130,8 +131,6 @@ class Routes:
         else:
             first = self.reach  # stays: for what lies just behind it there is nobody else
             self.live = array("Q", [e for e in self.table if e == first or e not in suspects])
-            if not self.live:
-                self.live = self.table
 
 
 def next_target(distance: int, shift: int) -> int | None:
