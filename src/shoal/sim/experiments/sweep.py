@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
 from typing import Any
 
 from shoal.model.errors import BadRequest, NotSupported
@@ -18,25 +19,29 @@ def carry_out_all(
 ) -> Iterator[tuple[Order, Result | None]]:
     """Every order with its result, as they come.
 
-    executor: `dask://HOST:PORT` of a scheduler, else `jobs` processes are used. Raises ShoalError.
+    executor: `dask://HOST:PORT` of a scheduler, else `jobs` processes are used, a fresh one for
+    each run, so that its memory is its own. Raises ShoalError.
     """
-    if executor is None and (jobs == 1 or len(orders) == 1):
-        for order in orders:
-            yield order, carry_out(order)
+    if executor is None and len(orders) == 1:
+        yield orders[0], carry_out(orders[0])
         return
+    if executor is not None:
+        # A cluster's workers have disks of their own: no checkpoints there.
+        orders = [replace(order, directory=None, quiet=True) for order in orders]
     with _executor(executor, min(jobs, len(orders))) as pool:
-        if executor is not None:
-            # A cluster's workers have disks of their own: no checkpoints there.
-            orders = [replace(order, directory=None, quiet=True) for order in orders]
         running = {pool.submit(carry_out, order): order for order in orders}
-        for future in as_completed(running):
-            yield running[future], future.result()
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        finally:
+            for future in running:  # after an interruption what has not begun shall not begin
+                future.cancel()
 
 
 @contextmanager
 def _executor(address: str | None, jobs: int) -> Iterator[Executor]:
     if address is None:
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
             yield pool
         return
     if not address.startswith(_DASK):

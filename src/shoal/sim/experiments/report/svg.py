@@ -5,7 +5,7 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 560, 280
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 36
+LEFT, RIGHT, TOP, BOTTOM = 62, 24, 10, 36
 
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8")
 """Classes of the style sheet, one for each run, always in the same order."""
@@ -35,7 +35,9 @@ class Axis:
     def __init__(self, low: float, high: float, start: float, end: float, *, log: bool = False):
         self.log = log
         if log:
-            first, last = floor(log10(max(low, 1)) / _LOG2), ceil(log10(max(high, 2)) / _LOG2)
+            # A hundredth of leeway: numbers of nodes are one less than a power of two.
+            first = floor(log10(max(low, 1)) / _LOG2 + 0.01)
+            last = ceil(log10(max(high, 2)) / _LOG2 - 0.01)
             self.ticks = [2.0**i for i in range(first, max(last, first + 1) + 1)]
         else:
             self.ticks = rounds(low, high)
