@@ -7,6 +7,8 @@ import msgspec
 
 from shoal.core.effects import EngineCall
 from shoal.core.events import EngineContainer
+from shoal.core.keeper.copy import space_of
+from shoal.core.keeper.records import PLACEMENT, Record
 from shoal.model.container import ContainerSpec
 from shoal.model.ids import Generation
 from shoal.model.resources import HostPort, Resources
@@ -15,6 +17,8 @@ from shoal.sim.engine import SimEngine, Witness
 from shoal.sim.host import Host
 from shoal.sim.probes import Probes
 from shoal.sim.world import World
+
+_decode = msgspec.msgpack.Decoder(Record).decode
 
 _STOPPING = ("stop", "kill", "restart", "remove")
 
@@ -100,17 +104,17 @@ class Truth(Witness):
         )
 
     def _newer(self, container: str, generation: Generation, node: str) -> bool:
-        """Whether any node knows of a newer placement."""
+        """Whether any node knows of a newer placement, or will when it is on again."""
         for host in self._hosts:
             if host.core is None:
-                continue
-            entry = host.core.host.entries.get(container)
-            if entry is not None and entry.generation > generation:
-                return True
-            copy = host.core.vclusters[host.default].copy
-            for record in copy.records.of(container):
-                if record.concern == "placement" and _of(record.value) > generation:
+                records = _on_disk(host, container)
+            else:
+                entry = host.core.host.entries.get(container)
+                if entry is not None and entry.generation > generation:
                     return True
+                records = host.core.vclusters[host.default].copy.records.of(container)
+            if any(one.concern == PLACEMENT and _of(one.value) > generation for one in records):
+                return True
         return False
 
     # -- keepers -------------------------------------------------------------------------------
@@ -131,6 +135,16 @@ class Truth(Witness):
             self._probes.hit("two keepers")
         if newest > mine.latest:
             self._probes.hit("take-over without the newest copy")
+
+
+def _on_disk(host: Host, object_id: str) -> tuple[Record, ...]:
+    """The records of an object that a host which is off has."""
+    copy = space_of(host.default)
+    return tuple(
+        _decode(blob)
+        for (space, key), blob in host.disk.stored.items()
+        if space == copy and key.startswith(object_id)
+    )
 
 
 def _of(value: dict[str, Any]) -> Generation:
