@@ -81,9 +81,12 @@ def offers_of(node: "Node") -> int:
 
 def state_of(node: "Node") -> int:
     """Bytes of what a node has to remember of others, written down plainly: its routes, the
-    offers it keeps with their keys, and where its own offers are."""
+    offers it keeps with their keys, and where its own offers are. Routes count also where they
+    have not been worked out yet, but not in a cloud that has a master instead of a ring."""
     chord, discovery = node.chord, node.discovery
     size = 0
+    if chord is None and not isinstance(discovery, Central):
+        chord = node.world.settle(node)
     if chord is not None:
         size += _ROUTE * (len(chord.routes.table) + len(chord.successors) + 1)
     if isinstance(discovery, OfferMarket):
