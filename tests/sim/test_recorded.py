@@ -6,7 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from shoal.cli.recordings import replay as replay_command
 from shoal.core.events import Now
 from shoal.core.node import NodeCore, Stored
 from shoal.core.placement import ranking
@@ -69,6 +71,15 @@ def test_a_recording_begins_with_a_start(recordings: list[bytes]) -> None:
     step = next(frame for frame in frames if isinstance(frame, Stepped))
     with pytest.raises(ValueError, match="begin with the start"):
         replay(read_frames(write_frame(step)))
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    for text in ("", "host\n", "four bytes of length, and these say that much is to come"):
+        file.write_text(text)
+        refused = CliRunner().invoke(replay_command, [str(file)])
+        assert refused.exit_code == 1
+        assert "notes is no recording: make one by `shoal lab up --record`" in refused.output
 
 
 def test_only_its_owner_reads_a_recording(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Replayed(msgspec.Struct):
 
 def replay(frames: Iterable[Frame]) -> Replayed:
     """Give a node's recorded inputs to its core again. Raises ValueError if the recording does
-    not begin with the start of a node."""
+    not begin with the start of a node or is empty."""
     result = Replayed()
     core: NodeCore | None = None
     for frame in frames:
@@ -53,6 +53,8 @@ def replay(frames: Iterable[Frame]) -> Replayed:
             core.learn(frame.info)
         else:
             _step(core, frame, result)
+    if core is None:
+        raise ValueError("the recording is empty")
     return result
 
 
