@@ -4,7 +4,7 @@
 it does, `settings` for what can be set.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from shoal.core.discovery.central import Central
 from shoal.core.discovery.contract import (
@@ -34,14 +34,7 @@ __all__ = [
     "strategy",
 ]
 
-STRATEGIES: Final[tuple[StrategyName, ...]] = (
-    "single",
-    "multiple",
-    "multiple-updates",
-    "random",
-    "central",
-    "view",
-)
+STRATEGIES: Final[tuple[StrategyName, ...]] = get_args(StrategyName)
 
 
 def strategy(

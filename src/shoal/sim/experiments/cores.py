@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shoal.core.discovery import strategy as make_discovery
 from shoal.core.discovery.central import Central
 from shoal.core.discovery.launch import Launcher
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.offers import OfferMarket
-from shoal.core.discovery.random_nodes import RandomNodes
 from shoal.core.discovery.settings import Settings
 from shoal.core.ring.port import Draw
 from shoal.sim.experiments.experiment import Experiment, Strategy
@@ -55,15 +55,10 @@ def settings_of(experiment: Experiment) -> Settings:
 
 def equip(node: "Node", strategy: Strategy, settings: Settings, draw: Draw) -> None:
     """Give a node its strategy and its launcher."""
-    own, total = node.own, node.total
-    if strategy == "random":
-        node.discovery = RandomNodes(port=node, total=total, draw=draw, settings=settings)
-    elif strategy == "central":
-        node.discovery = Central(port=node, own=own, total=total, draw=draw, settings=settings)
-    else:
-        node.discovery = OfferMarket(
-            port=node, own=own, total=total, draw=draw, variant=strategy, settings=settings
-        )
+    total = node.total
+    node.discovery = make_discovery(
+        strategy, port=node, own=node.own, total=total, draw=draw, settings=settings
+    )
     node.launcher = Launcher(
         port=node,
         ledger=Ledger(total),
