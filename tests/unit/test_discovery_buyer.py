@@ -78,11 +78,29 @@ def test_the_first_trader_with_offers_ends_the_search() -> None:
     assert bench.port.sent == []
 
 
-def test_nodes_of_other_partitions_are_not_asked() -> None:
-    bench = Bench("multiple")
-    [(_, token, _)] = bench.port.take_finds()
-    bench.market.found(token, (node_in(FITTING[0] + 1),), 3)
-    assert bench.port.answers == {5: []}
+def test_nodes_of_other_partitions_are_asked_only_where_no_other_was_found() -> None:
+    beyond = [node_in(FITTING[0] + 1, percent) for percent in (10, 20)]
+    for found, expected in (
+        ((node_in(FITTING[0], 90), *beyond), [node_in(FITTING[0], 90)]),
+        (tuple(beyond), beyond),
+    ):
+        bench = Bench("multiple")
+        [(_, token, _)] = bench.port.take_finds()
+        bench.market.found(token, found, 3)
+        asked = []
+        while bench.port.sent:
+            [(to, _)] = bench.port.take_sent()
+            asked.append(to)
+            bench.market.receive(to, Offers(5, (), True))
+        assert asked == expected
+        assert bench.port.answers == {5: []}
+
+
+def test_more_than_any_partition_stands_for_is_looked_for_in_the_largest() -> None:
+    bench = Bench("multiple", demand(0, 16, 64000))
+    assert bench.look_up() == partition_of(0, 4, 4096)
+    beyond_every_class = Bench("multiple", demand(2, 1, 100))
+    assert beyond_every_class.port.answers == {5: []}
 
 
 def test_a_single_offer_is_looked_for_upwards_through_all_fitting_partitions() -> None:
@@ -114,10 +132,6 @@ def test_so_many_further_partitions_are_tried_as_is_set(climb: int) -> None:
         assert bench.look_up() == place
         bench.miss()
     assert bench.port.answers == {5: []}
-
-
-def test_a_demand_beyond_every_partition_is_answered_at_once() -> None:
-    assert Bench("single", demand(0, 9, 100)).port.answers == {5: []}
 
 
 def test_a_failed_look_up_counts_as_one_that_found_nobody() -> None:

@@ -88,28 +88,24 @@ def test_a_node_across_the_border_is_passed_over_for_the_next_one() -> None:
     assert [to for to, _ in bench.port.sent] == [node_in(LARGE, 5)]
 
 
-def test_without_a_trader_the_partition_s_first_position_is_tried_then_lower_partitions() -> None:
+def test_where_a_partition_has_no_node_the_owner_of_the_position_gets_the_offer() -> None:
     bench = Bench("single", demand(0, 2, 1500))
-    places = []
-    for _ in range(4):
-        [(key, token, _)] = bench.port.take_finds()
-        places.append((CARAVELA.at(key), key == CARAVELA.leaves[CARAVELA.at(key)].start))
-        bench.market.found(token, (node_in(12),), 3)
-    assert places == [(LARGE, False), (LARGE, True), (MIDDLE, False), (SMALL, False)]
+    [(key, token, _)] = bench.port.take_finds()
+    assert CARAVELA.at(key) == LARGE
+    bench.market.found(token, (node_in(12), node_in(12, 90)), 3)
+    [(to, message)] = bench.port.take_sent()
+    assert to == node_in(12)
+    assert message.offer & 255 == LARGE
+
+
+def test_a_failed_look_up_is_made_again_after_a_minute() -> None:
+    bench = Bench("single", demand(0, 2, 1500))
+    [(_, token, _)] = bench.port.take_finds()
+    bench.market.found(token, (), 3)
     assert bench.port.timers == [(MINUTE, Timer(SUPPLY, 0))]
     bench.market.fire(Timer(SUPPLY, 0))
     bench.answer()
     assert len(bench.sent(CreateOffer)) == 1
-
-
-def test_multiple_offers_do_not_crowd_into_lower_partitions() -> None:
-    bench = Bench("multiple", demand(0, 2, 600))
-    for _ in range(2):
-        for key, token, _ in bench.port.take_finds():
-            found = () if CARAVELA.at(key) == MIDDLE else (node_in(SMALL),)
-            bench.market.found(token, found, 3)
-    assert bench.port.finds == []
-    assert [partition for partition, _ in bench.sent(CreateOffer)] == [SMALL]
 
 
 def test_offers_that_no_longer_fit_are_removed_and_new_ones_made() -> None:

@@ -21,6 +21,8 @@ from shoal.core.discovery.trader import ADVERTISE, REFRESH, RELAY
 from shoal.core.ring.port import Draw, Timer
 
 HERE = partition_of(0, 2, 512)
+OFFER = 9 << 8 | HERE
+OTHER = 10 << 8 | HERE
 OWN = node_in(HERE, 50)
 NOTHING = demand(0, 0, 0)
 SUPPLIER = 77
@@ -41,7 +43,9 @@ def trader(**changes: Any) -> tuple[RecordingPort, OfferMarket]:
     return port, market
 
 
-def offer(number: int = 9, cores: float = 2, megabytes: int = 600, used: int = 0) -> CreateOffer:
+def offer(
+    number: int = OFFER, cores: float = 2, megabytes: int = 600, used: int = 0
+) -> CreateOffer:
     return CreateOffer(number, demand(0, cores, megabytes), demand(0, used, 0), used)
 
 
@@ -59,7 +63,7 @@ def ask(port: RecordingPort, market: OfferMarket) -> tuple[Candidate, ...]:
 def test_an_offer_is_kept_and_handed_to_buyers() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer(used=1))
-    found = (Candidate(SUPPLIER, 9, demand(0, 2, 600), demand(0, 1, 0), 1),)
+    found = (Candidate(SUPPLIER, OFFER, demand(0, 2, 600), demand(0, 1, 0), 1),)
     assert ask(port, market) == found
     assert market.held == 1
 
@@ -67,25 +71,38 @@ def test_an_offer_is_kept_and_handed_to_buyers() -> None:
 def test_an_offer_below_the_partition_s_combination_is_refused() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer(megabytes=511))
-    assert port.sent == [(SUPPLIER, RefuseOffer(9))]
+    assert port.sent == [(SUPPLIER, RefuseOffer(OFFER))]
     assert ask(port, market) == ()
+
+
+def test_an_offer_for_an_empty_partition_is_kept_by_the_owner_of_its_position() -> None:
+    port, market = trader()
+    small = partition_of(0, 1, 256)
+    market.receive(SUPPLIER, offer(3 << 8 | small, 1, 300))
+    assert [found.offer for found in ask(port, market)] == [3 << 8 | small]
+
+
+def test_an_offer_for_a_partition_that_is_not_in_the_table_is_refused() -> None:
+    port, market = trader()
+    market.receive(SUPPLIER, offer(3 << 8 | 200))
+    assert port.sent == [(SUPPLIER, RefuseOffer(3 << 8 | 200))]
 
 
 def test_an_update_changes_the_amounts_and_a_removal_ends_the_offer() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer())
-    market.receive(SUPPLIER, UpdateOffer(9, demand(0, 1, 550), demand(0, 1, 50), 4))
-    expected = Candidate(SUPPLIER, 9, demand(0, 1, 550), demand(0, 1, 50), 4)
+    market.receive(SUPPLIER, UpdateOffer(OFFER, demand(0, 1, 550), demand(0, 1, 50), 4))
+    expected = Candidate(SUPPLIER, OFFER, demand(0, 1, 550), demand(0, 1, 50), 4)
     assert ask(port, market) == (expected,)
-    market.receive(SUPPLIER, RemoveOffer(9))
+    market.receive(SUPPLIER, RemoveOffer(OFFER))
     assert ask(port, market) == ()
 
 
 def test_nobody_changes_or_removes_another_supplier_s_offer() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer())
-    market.receive(SUPPLIER + 1, RemoveOffer(9))
-    market.receive(SUPPLIER + 1, UpdateOffer(9, demand(0, 8, 8000), NOTHING, 0))
+    market.receive(SUPPLIER + 1, RemoveOffer(OFFER))
+    market.receive(SUPPLIER + 1, UpdateOffer(OFFER, demand(0, 8, 8000), NOTHING, 0))
     assert [found.free for found in ask(port, market)] == [demand(0, 2, 600)]
 
 
@@ -93,7 +110,7 @@ def test_only_fitting_offers_are_answered_the_best_first_and_not_too_many() -> N
     port, market = trader(limit=2)
     for supplier, megabytes in ((1, 4000), (2, 600), (3, 1000)):
         market.receive(supplier, offer(megabytes=megabytes))
-    market.receive(4, UpdateOffer(9, demand(0, 2, 100), NOTHING, 0))
+    market.receive(4, UpdateOffer(OFFER, demand(0, 2, 100), NOTHING, 0))
     assert [found.node for found in ask(port, market)] == [2, 3]
 
 
@@ -101,7 +118,7 @@ def test_the_original_answers_with_everything_it_has_and_forgets_what_is_used() 
     port, market = trader(limit=2, answer_all=True, forget_used=True)
     for supplier in (1, 2, 3):
         market.receive(supplier, offer(used=1))
-    market.receive(2, UpdateOffer(9, demand(0, 0, 0), demand(0, 2, 600), 2))
+    market.receive(2, UpdateOffer(OFFER, demand(0, 0, 0), demand(0, 2, 600), 2))
     found = ask(port, market)
     assert [one.node for one in found] == [1, 2, 3]
     assert {(one.used, one.containers) for one in found} == {(NOTHING, 0)}
@@ -110,16 +127,16 @@ def test_the_original_answers_with_everything_it_has_and_forgets_what_is_used() 
 def test_offers_are_refreshed_regularly_and_dropped_when_they_do_not_stand() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer())
-    market.receive(SUPPLIER, offer(number=10))
+    market.receive(SUPPLIER, offer(number=OTHER))
     [(delay, timer)] = port.timers
     assert timer == Timer(REFRESH, 0)
     assert 15 * MINUTE <= delay <= 23 * MINUTE
     market.fire(timer)
-    assert port.take_sent() == [(SUPPLIER, RefreshOffer(9)), (SUPPLIER, RefreshOffer(10))]
+    assert port.take_sent() == [(SUPPLIER, RefreshOffer(OFFER)), (SUPPLIER, RefreshOffer(OTHER))]
     assert port.timers[1:] == [(15 * MINUTE, timer)]
-    market.receive(SUPPLIER, Refreshed(9, True))
-    market.receive(SUPPLIER, Refreshed(10, False))
-    assert [found.offer for found in ask(port, market)] == [9]
+    market.receive(SUPPLIER, Refreshed(OFFER, True))
+    market.receive(SUPPLIER, Refreshed(OTHER, False))
+    assert [found.offer for found in ask(port, market)] == [OFFER]
 
 
 def test_an_offer_whose_supplier_is_silent_is_dropped_after_three_rounds() -> None:
@@ -129,14 +146,14 @@ def test_an_offer_whose_supplier_is_silent_is_dropped_after_three_rounds() -> No
     for _ in range(4):
         assert market.held == 2
         market.fire(Timer(REFRESH, 0))
-        market.receive(SUPPLIER, Refreshed(9, True))
+        market.receive(SUPPLIER, Refreshed(OFFER, True))
     assert [found.node for found in ask(port, market)] == [SUPPLIER]
 
 
 def test_a_trader_without_offers_needs_no_timer() -> None:
     port, market = trader()
     market.receive(SUPPLIER, offer())
-    market.receive(SUPPLIER, RemoveOffer(9))
+    market.receive(SUPPLIER, RemoveOffer(OFFER))
     market.fire(Timer(REFRESH, 0))
     assert len(port.timers) == 1
     market.receive(SUPPLIER, offer())
@@ -150,13 +167,13 @@ def test_a_trader_that_has_offers_tells_both_neighbours_regularly() -> None:
     port, market = trader(advertise=MINUTE)
     port.around = (BELOW, ABOVE)
     market.receive(SUPPLIER, offer())
-    market.receive(SUPPLIER, offer(number=10))
+    market.receive(SUPPLIER, offer(number=OTHER))
     [first] = [delay for delay, timer in port.timers if timer == Timer(ADVERTISE, 0)]
     assert 0 < first <= MINUTE
     market.fire(Timer(ADVERTISE, 0))
     assert port.take_sent() == [(BELOW, OffersNearby(OWN)), (ABOVE, OffersNearby(OWN))]
     assert port.timers[-1] == (MINUTE, Timer(ADVERTISE, 0))
-    for number in (9, 10):
+    for number in (OFFER, OTHER):
         market.receive(SUPPLIER, RemoveOffer(number))
     market.fire(Timer(ADVERTISE, 0))
     assert port.sent == []

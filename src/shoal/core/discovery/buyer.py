@@ -48,7 +48,7 @@ class Buyer:
     def search(self, token: int, demand: Demand) -> None:
         """Begin; a demand that is larger than every partition is answered at once."""
         settings = self._context.settings
-        suited = settings.table.suited(demand)
+        suited = settings.table.searched(demand)
         place = highest(suited) if self._down else lowest(suited)
         if place < 0:
             self._context.port.candidates(token, ())
@@ -59,12 +59,14 @@ class Buyer:
         self._visit(search)
 
     def found(self, token: int, nodes: tuple[int, ...]) -> None:
-        """A look-up's answer: ask those of the nodes that trade for the partition."""
+        """A look-up's answer: ask the nodes inside the partition; where there are none, its offers
+        are with those that follow."""
         search = self._searches.get(token)
         if search is None:
             return
         at, place = self._context.settings.table.at, search.place
-        search.nodes = [node for node in reversed(nodes) if at(node) == place]
+        inside = [node for node in reversed(nodes) if at(node) == place]
+        search.nodes = inside or list(reversed(nodes))
         self._ask(search)
 
     def answered(self, sender: int, message: Offers) -> None:
@@ -75,7 +77,7 @@ class Buyer:
             return
         context = self._context
         if context.hits is not None:
-            context.hits.count(context.settings.table.at(sender), hit=bool(offers))
+            context.hits.count(search.place, hit=bool(offers))
         if not offers:
             self._ask(search)
             return
@@ -134,7 +136,7 @@ class Buyer:
 
     def _climb(self, search: _Search) -> bool:
         """Step to the next partition that contains the demand; False if there is none."""
-        suited = self._context.settings.table.suited(search.demand)
+        suited = self._context.settings.table.searched(search.demand)
         step = next_lower if self._down else next_higher
         place = step(suited, search.place)
         if place < 0:

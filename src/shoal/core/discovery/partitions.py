@@ -66,7 +66,7 @@ class Partitions:
     Raises TableError if a level's percentages do not sum to 100 or its values do not ascend.
     """
 
-    __slots__ = ("_classes", "_cpus", "_memories", "_starts", "leaves")
+    __slots__ = ("_classes", "_cpus", "_largest", "_memories", "_starts", "leaves")
 
     def __init__(self, classes: tuple[ClassShare, ...]) -> None:
         self.leaves = tuple(_leaves(classes))
@@ -78,6 +78,8 @@ class Partitions:
         self._classes = _Dimension([leaf.demand.cpu_class for leaf in self.leaves])
         self._cpus = _Dimension([leaf.demand.cpus for leaf in self.leaves])
         self._memories = _Dimension([leaf.demand.memory for leaf in self.leaves])
+        last = {leaf.demand.cpu_class: leaf.index for leaf in self.leaves}
+        self._largest = sum(1 << index for index in last.values())
 
     def at(self, position: int) -> int:
         """The index of the partition that a position lies in."""
@@ -90,6 +92,11 @@ class Partitions:
             & self._memories.at_least(demand.memory)
             & self._classes.at_least(demand.cpu_class)
         )
+
+    def searched(self, demand: Demand) -> int:
+        """The mask of the partitions to look in: those suited; for more than any of them stands
+        for, the largest of the demand's class and of those above."""
+        return self.suited(demand) or self._largest & self._classes.at_least(demand.cpu_class)
 
     def offered(self, free: Demand) -> int:
         """The mask of all partitions that are at most the free resources in all three."""

@@ -14,7 +14,7 @@ from typing import Final
 from shoal.core.discovery.context import Context
 from shoal.core.discovery.contract import Demand
 from shoal.core.discovery.messages import CreateOffer, Refreshed, RemoveOffer, UpdateOffer
-from shoal.core.discovery.partitions import highest, lowest, next_lower
+from shoal.core.discovery.partitions import highest, lowest
 from shoal.core.ring.port import Timer
 
 SUPPLY: Final = "offers.supply"
@@ -32,17 +32,6 @@ class _Offer:
         self.trader = trader
         self.told: Demand | None = told
         self.seen = seen
-
-
-class _Seeking:
-    """A look-up for a trader: in partition `place`, at its first position if `last`."""
-
-    __slots__ = ("last", "place", "token")
-
-    def __init__(self, token: int, place: int, *, last: bool) -> None:
-        self.token = token
-        self.place = place
-        self.last = last
 
 
 class Supplier:
@@ -66,7 +55,7 @@ class Supplier:
         self._used = Demand(total.cpu_class, 0, 0)
         self._containers = 0
         self._offers: dict[int, _Offer] = {}
-        self._seeking: dict[int, _Seeking] = {}
+        self._seeking: dict[int, int] = {}
         self._serial = 0
         self._supplying = False
         self._checking = False
@@ -129,7 +118,7 @@ class Supplier:
         while wanted:
             partition = lowest(wanted)
             wanted &= wanted - 1
-            self._seek(partition, partition, last=False)
+            self._seek(partition)
 
     def _keep(self, wanted: int, free: Demand, *, everywhere: bool) -> None:
         """Withdraw the offers that are not wanted, update the others."""
@@ -150,37 +139,24 @@ class Supplier:
         offer = self._offers.pop(partition)
         self._context.send(offer.trader, RemoveOffer(offer.number))
 
-    def _seek(self, partition: int, place: int, *, last: bool) -> None:
-        """Look for a trader in partition `place` for the offer of `partition`."""
+    def _seek(self, partition: int) -> None:
+        """Look for a trader for the offer of a partition."""
         self._serial += 1
         token = -(self._serial << 8 | partition) - 1
-        self._seeking[partition] = _Seeking(token, place, last=last)
+        self._seeking[partition] = token
         context = self._context
-        start = context.settings.table.leaves[place].start
-        key = start if last else context.target(place)
-        context.port.find(key, token, context.settings.ask)
+        context.port.find(context.target(partition), token, context.settings.ask)
 
     def found(self, token: int, nodes: tuple[int, ...]) -> None:
-        """A look-up's answer. Nodes of other partitions, across the border, do not count; if no
-        other was found, the first position of the partition is tried, then, for a single offer,
-        lower partitions."""
+        """A look-up's answer. The first node inside the partition trades for it; where there is
+        none, in a small cloud or near the border, the owner of the position does."""
         partition = (-token - 1) & 255
-        seeking = self._seeking.get(partition)
-        if seeking is None or seeking.token != token:
+        if self._seeking.get(partition) != token:
             return
-        table = self._context.settings.table
-        place = seeking.place
-        for node in nodes:
-            if table.at(node) == place:
-                self._create(partition, node)
-                return
-        if place == partition and not seeking.last:
-            self._seek(partition, place, last=True)
-            return
-        single = self._context.variant == "single"
-        lower = next_lower(table.offered(self._free), place) if single else -1
-        if lower >= 0:
-            self._seek(partition, lower, last=False)
+        if nodes:
+            at = self._context.settings.table.at
+            inside = [node for node in nodes if at(node) == partition]
+            self._create(partition, inside[0] if inside else nodes[0])
         else:
             self._give_up(partition)
             self._supply_later()

@@ -1,6 +1,7 @@
 """The trader: keeps the offers of its partition and answers buyers.
 
-A node trades for the partition that its own position lies in. Traders ask their suppliers
+A node trades for the partition that its own position lies in, and for one that no node lies in
+if its first position is the node's. Traders ask their suppliers
 regularly whether the offers stand. If advertising is on, a trader that has offers tells its
 neighbours on the ring; those without offers pass that on to the border of the partition and ask
 it when a buyer comes.
@@ -68,10 +69,12 @@ class Trader:
         self._advertising = False
 
     def create(self, supplier: int, message: CreateOffer) -> None:
-        """Keep an offer if it contains what the partition stands for, else refuse it."""
+        """Keep an offer if it contains what its partition stands for, else refuse it."""
         context = self._context
         settings = context.settings
-        if not settings.table.leaves[self._partition].demand.fits(message.free):
+        leaves = settings.table.leaves
+        partition = message.offer & 255
+        if partition >= len(leaves) or not leaves[partition].demand.fits(message.free):
             context.send(supplier, RefuseOffer(message.offer))
             return
         self._keep(supplier, message)
