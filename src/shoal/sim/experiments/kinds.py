@@ -8,18 +8,15 @@ from shoal.core.discovery import launch, messages
 from shoal.core.ring import messages as ring
 from shoal.sim.experiments.metrics import DISCOVERY, LAUNCH, RING, Kind
 
-_QUESTIONS = (messages.GetOffers, messages.GetFree, messages.Ask, launch.Launch)
-"""What a request pays for: its questions and launches. Answers are free, as in the original."""
-
-_ACKNOWLEDGED = (
-    messages.CreateOffer,
-    messages.UpdateOffer,
-    messages.RemoveOffer,
-    messages.OffersNearby,
-    messages.Report,
-    launch.Stop,
+_QUESTIONS = (
+    messages.GetOffers,
+    messages.Carried,
+    messages.GetFree,
+    messages.Ask,
+    launch.Launch,
 )
-"""What the original's HTTP acknowledges, and ours does not; counted apart, to compare."""
+"""What a request pays for if it carries its token: questions and launches. Answers are free, as in
+the original."""
 
 _LOOKUPS = (ring.Find, ring.Found, ring.Step, ring.Stepped)
 """Look-ups serve discovery; everything else of the ring is its upkeep."""
@@ -39,7 +36,6 @@ def kinds() -> dict[type, Kind]:
                 core,
                 traced=one in _QUESTIONS,
                 upkeep=core == RING and one not in _LOOKUPS,
-                acknowledged=one in _ACKNOWLEDGED,
             )
     return made
 

@@ -3,6 +3,10 @@
 Counters of single nodes live in the nodes themselves. Counted is what is received, as in the
 original. A request's messages are the submission, the hops and the answer of its look-ups, and
 its queries and launches without their answers.
+
+Visits are counted apart, to compare: the original's look-ups end at the key's owner, ours at the
+node before it, which knows the owner. Each look-up that took a hop would be one message more, for
+the request and for the owner.
 """
 
 from array import array
@@ -18,19 +22,16 @@ class Kind:
     """A class of messages: where it goes, how it counts, and how many there were.
 
     traced: counts for the request whose token it carries. upkeep: is the ring's maintenance,
-    counted in columns of its own. acknowledged: the original counts one more for its answer.
+    counted in columns of its own.
     """
 
-    __slots__ = ("acknowledged", "bytes", "core", "count", "name", "traced", "upkeep")
+    __slots__ = ("bytes", "core", "count", "name", "traced", "upkeep")
 
-    def __init__(
-        self, name: str, core: int, *, traced: bool, upkeep: bool, acknowledged: bool
-    ) -> None:
+    def __init__(self, name: str, core: int, *, traced: bool, upkeep: bool) -> None:
         self.name = name
         self.core = core
         self.traced = traced
         self.upkeep = upkeep
-        self.acknowledged = acknowledged
         self.count = 0
         self.bytes = 0
 
@@ -46,7 +47,8 @@ class Requests:
 
     asked, ended, running: ms of virtual time, -1 for "not yet": when it came, when it was
     answered, when its containers run. entry: index of the node that got it. messages, hops: what
-    it cost. ok: whether it was placed; over: whether its containers were ended.
+    it cost; visits: of owners, not among the messages. ok: whether it was placed; over: whether
+    its containers were ended.
     """
 
     COLUMNS = (
@@ -60,6 +62,7 @@ class Requests:
         ("memory", "q"),
         ("messages", "i"),
         ("hops", "i"),
+        ("visits", "i"),
         ("ok", "b"),
         ("over", "b"),
     )
@@ -75,6 +78,7 @@ class Requests:
     memory: "array[int]"
     messages: "array[int]"
     hops: "array[int]"
+    visits: "array[int]"
     ok: "array[int]"
     over: "array[int]"
 
@@ -96,6 +100,7 @@ class Requests:
         self.memory.append(sum(demand.memory for demand in demands))
         self.messages.append(1)
         self.hops.append(0)
+        self.visits.append(0)
         self.ok.append(0)
         self.over.append(0)
         return len(self.asked) - 1

@@ -21,7 +21,6 @@ class Node:
     """
 
     __slots__ = (
-        "acks",
         "bytes",
         "chord",
         "discovery",
@@ -34,6 +33,7 @@ class Node:
         "total",
         "upkeep",
         "upkeep_bytes",
+        "visits",
         "world",
     )
 
@@ -51,7 +51,7 @@ class Node:
         self.bytes = 0
         self.upkeep = 0
         self.upkeep_bytes = 0
-        self.acks = 0
+        self.visits = 0
         self.images: set[int] | None = None
 
     @property
@@ -74,12 +74,17 @@ class Node:
         (self.chord or self.world.settle(self)).find(key, asked, count)
 
     def found(self, token: int, nodes: tuple[int, ...], hops: int) -> None:
-        """The ring answers discovery; a request pays for the hops and the answer."""
+        """The ring answers discovery; a request pays for the hops and the answer. Visits of the
+        key's owner are what the original sends besides."""
         world = self.world
         world.lookups += 1
         world.hops += hops
         if not nodes:
             world.failed_lookups += 1
+        elif hops:
+            owner = world.nodes.get(nodes[0])
+            if owner is not None:
+                owner.visits += 1
         if token & 1:
             self.discovery.found(~(token >> 1), nodes, hops)
             return
@@ -88,6 +93,8 @@ class Node:
             row = (token >> PARTS) - 1
             world.requests.hops[row] += hops
             world.requests.messages[row] += hops * world.hop_cost + world.answer_cost
+            if nodes:
+                world.requests.visits[row] += 1
         self.discovery.found(token, nodes, hops)
 
     def neighbours(self) -> tuple[int | None, int | None]:

@@ -11,6 +11,7 @@ import sys
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,13 @@ def _figures(world: World, traffic: Traffic) -> dict[str, Any]:
         "allocation_efficiency": round(requests.efficiency(), 6),
         "system_use": round(mean([use_of(node) for node in living]), 6),
         "messages_per_request": spread(requests.messages),
+        "messages_per_request_with_visits": spread(
+            list(map(add, requests.messages, requests.visits))
+        ),
         "placement_ms": spread(ended),
         "messages_per_node": spread(traffic.messages),
         "bytes_per_node": spread(traffic.bytes),
-        "messages_per_node_with_acknowledgements": spread(
-            [a + b for a, b in zip(traffic.messages, traffic.acks, strict=True)]
-        ),
+        "messages_per_node_with_visits": spread(list(map(add, traffic.messages, traffic.visits))),
         "upkeep_messages_per_node": spread(traffic.upkeep),
         "upkeep_bytes_per_node": spread(traffic.upkeep_bytes),
         "swim_messages_per_node": round(probes),
@@ -187,7 +189,7 @@ def _nodes(world: World, traffic: Traffic) -> Table:
         "alive": array("b", [int(node.own in world.nodes) for node in members]),
         "messages": traffic.messages,
         "bytes": traffic.bytes,
-        "acknowledgements": traffic.acks,
+        "visits": traffic.visits,
         "upkeep_messages": traffic.upkeep,
         "upkeep_bytes": traffic.upkeep_bytes,
     }

@@ -27,7 +27,7 @@ class Traffic:
         members = world.members
         self.messages = array("q", [node.received for node in members])
         self.bytes = array("q", [node.bytes for node in members])
-        self.acks = array("q", [node.acks for node in members])
+        self.visits = array("q", [node.visits for node in members])
         self.upkeep = array("q", [node.upkeep for node in members])
         self.upkeep_bytes = array("q", [node.upkeep_bytes for node in members])
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from shoal.core.discovery.messages import Carried
 from shoal.core.ring.chord import Chord
 from shoal.core.ring.ideal import ideal_fingers, ideal_successors
 from shoal.core.ring.messages import Find
@@ -228,8 +227,8 @@ class World:
         if core == RING:
             (node.chord or self.settle(node)).receive(sender, message)
             return
-        if kind.traced or kind.acknowledged:
-            self._account(kind, sender, message)
+        if kind.traced and message.token > 0:
+            self.requests.messages[(message.token >> PARTS) - 1] += 1
         if core == DISCOVERY:
             node.discovery.receive(sender, message)
         else:
@@ -244,14 +243,3 @@ class World:
             node.launcher.fire(timer)
         else:
             node.discovery.fire(timer)
-
-    def _account(self, kind: Kind, sender: int, message: Any) -> None:
-        """A question is paid for by its request; the original acknowledges some messages."""
-        if type(message) is Carried:
-            kind = self.kinds[type(message.inside)]
-        if kind.acknowledged:
-            node = self.nodes.get(sender)
-            if node is not None:
-                node.acks += 1
-        elif kind.traced and message.token > 0:
-            self.requests.messages[(message.token >> PARTS) - 1] += 1

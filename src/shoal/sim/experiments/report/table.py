@@ -16,14 +16,18 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "messages a request: mean / p95 / max",
         ("messages_per_request.mean", "messages_per_request.p95", "messages_per_request.max"),
     ),
+    (
+        "… as the original counts (with visits of owners)",
+        tuple(f"messages_per_request_with_visits.{part}" for part in ("mean", "p95", "max")),
+    ),
     ("ms to placement: mean / p95", ("placement_ms.mean", "placement_ms.p95")),
     (
         "messages a node: mean / p99 / max",
         ("messages_per_node.mean", "messages_per_node.p99", "messages_per_node.max"),
     ),
     (
-        "… as the original counts (with acknowledgements)",
-        tuple(f"messages_per_node_with_acknowledgements.{part}" for part in ("mean", "p99", "max")),
+        "… as the original counts (with visits of owners)",
+        tuple(f"messages_per_node_with_visits.{part}" for part in ("mean", "p99", "max")),
     ),
     ("bytes a node: mean / max", ("bytes_per_node.mean", "bytes_per_node.max")),
     (
