@@ -156,6 +156,52 @@ def test_iterative_look_ups_find_the_same() -> None:
     assert iterative["messages_per_request"]["mean"] > recursive["messages_per_request"]["mean"]
 
 
+def test_a_request_pays_for_its_hops_answers_questions_and_launches() -> None:
+    result = _run(_experiment(strategy="random"))
+    requests, kinds = result.tables["requests"], result.summary["kinds"]
+    look_ups = sum(requests["visits"])
+    paid = len(requests["asked"]) + sum(requests["hops"]) + look_ups
+    paid += kinds["discovery.GetFree"]["count"] + kinds["launch.Launch"]["count"]
+    assert sum(requests["messages"]) == paid
+    assert look_ups == kinds["ring.Found"]["count"] == sum(result.tables["nodes"]["visits"])
+
+
+def test_a_visit_of_the_owner_makes_a_look_up_one_message_dearer() -> None:
+    result = _run(_experiment(strategy="random"))
+    requests, figures = result.tables["requests"], result.summary["figures"]
+    assert all(
+        visits == (hops > 0)
+        for hops, visits in zip(requests["hops"], requests["visits"], strict=True)
+    )
+    for per, count in (("request", figures["requests"]), ("node", 255)):
+        sent, counted = (
+            figures[f"messages_per_{per}{end}"]["mean"] for end in ("", "_with_visits")
+        )
+        assert counted - sent == pytest.approx(sum(requests["visits"]) / count, abs=0.001)
+
+
+def test_questions_that_carry_the_state_of_partitions_are_paid_for() -> None:
+    result = _run(_experiment("[discovery]\npartition_state = 15"))
+    requests = result.tables["requests"]
+    questions = sum(requests["messages"]) - sum(requests["hops"]) - sum(requests["visits"])
+    questions -= len(requests["asked"]) + result.summary["kinds"]["launch.Launch"]["count"]
+    assert questions > 0.5 * len(requests["asked"])
+
+
+def test_workers_that_look_the_master_up_route_and_send_as_many_reports() -> None:
+    plain = _run(_experiment(strategy="central")).summary
+    text = '[discovery]\nerrors = ["lookup_master"]'
+    looking = _run(_experiment(text, strategy="central")).summary
+    figures = looking["figures"]
+    reports = looking["kinds"]["discovery.Report"]["count"]
+    assert figures["lookups"] == reports
+    assert plain["figures"]["lookups"] == 0
+    assert plain["kinds"]["discovery.Report"]["count"] == pytest.approx(reports, rel=0.05)
+    assert plain["figures"]["success"] == pytest.approx(figures["success"], abs=0.05)
+    assert plain["figures"]["state_per_node"]["median"] == 0
+    assert figures["state_per_node"]["min"] > 0
+
+
 def test_without_churn_maintenance_is_elided_and_changes_nothing() -> None:
     elided = _run(_experiment())
     kept = _run(_experiment('[ring]\nmaintenance = "always"'))

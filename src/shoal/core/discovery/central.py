@@ -2,7 +2,8 @@
 
 Workers report to the master at the start, after every change and as a regular sign of life. A
 search at a worker is passed on to the master. The master counts a choice at once; the worker's
-next report corrects it.
+next report corrects it. With `Settings.lookup_master` a report goes to whom a look-up of the
+master's position names.
 """
 
 from typing import Final
@@ -16,6 +17,9 @@ from shoal.core.ring.port import Draw, Timer
 BEAT: Final = "central.beat"
 ANSWER: Final = "central.answer"
 
+LOOKUP: Final = -1
+"""Token of the look-up of the master; there is one at a time."""
+
 
 class Central:
     """Strategy "central". The node at `settings.master` is the master and also a worker."""
@@ -26,6 +30,7 @@ class Central:
         "_draw",
         "_fleet",
         "_free",
+        "_looking",
         "_own",
         "_port",
         "_settings",
@@ -44,6 +49,7 @@ class Central:
         self._containers = 0
         self._fleet = Fleet(settings.policy) if own == settings.master else None
         self._asked: set[int] = set()
+        self._looking = False
 
     @property
     def held(self) -> int:
@@ -80,7 +86,11 @@ class Central:
         """There are no offers."""
 
     def found(self, token: int, nodes: tuple[int, ...], hops: int) -> None:
-        """The master's position is known: nothing is looked up."""
+        """The master, with `lookup_master`: it gets what is true by now. After a failed look-up
+        the next report is that of the next change or heartbeat."""
+        self._looking = False
+        if nodes:
+            self._tell(nodes[0])
 
     def receive(self, sender: int, message: object) -> None:
         fleet = self._fleet
@@ -105,9 +115,14 @@ class Central:
     def _report(self) -> None:
         if self._fleet is not None:
             self._fleet.put(self._own, self._free, self._used, self._containers)
-        else:
-            report = Report(self._free, self._used, self._containers)
-            self._port.send(self._settings.master, report)
+        elif not self._settings.lookup_master:
+            self._tell(self._settings.master)
+        elif not self._looking:
+            self._looking = True
+            self._port.find(self._settings.master, LOOKUP, 1)
+
+    def _tell(self, master: int) -> None:
+        self._port.send(master, Report(self._free, self._used, self._containers))
 
     def _choose(self, fleet: Fleet, demand: Demand) -> list[Candidate]:
         chosen = fleet.best(demand, self._settings.choices)

@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recreate: an offer that a launch used, and a single offer whose amounts changed, is removed
         and made anew at another trader instead of updated; a launch by an offer that is gone is
         refused though there may be room.
+    lookup_master: central: a worker looks the master up on the ring before each report, though
+        its position is known.
     """
 
     table: Partitions = CARAVELA
@@ -81,3 +83,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forget_used: bool = False
     keep_full: bool = False
     recreate: bool = False
+    lookup_master: bool = False

@@ -50,6 +50,7 @@ def settings_of(experiment: Experiment) -> Settings:
         forget_used="forget_used" in found.errors,
         keep_full="keep_full" in found.errors,
         recreate="recreate" in found.errors,
+        lookup_master="lookup_master" in found.errors,
     )
 
 
@@ -77,10 +78,11 @@ def offers_of(node: "Node") -> int:
 def state_of(node: "Node") -> int:
     """Bytes of what a node has to remember of others, written down plainly: its routes, the
     offers it keeps with their keys, and where its own offers are. Routes count also where they
-    have not been worked out yet, but not in a cloud that has a master instead of a ring."""
+    have not been worked out yet, but not in a cloud that has a master and looks nothing up."""
     chord, discovery = node.chord, node.discovery
     size = 0
-    if chord is None and not isinstance(discovery, Central):
+    needed = not isinstance(discovery, Central) or node.world.maker.discovery.lookup_master
+    if chord is None and needed:
         chord = node.world.settle(node)
     if chord is not None:
         size += _ROUTE * (len(chord.routes.table) + len(chord.successors) + 1)

@@ -62,7 +62,9 @@ class Discovery(Section):
     advertise: Duration = Duration(0)
     partition_state: Annotated[int, msgspec.Meta(ge=0, le=254)] = 0
     limit: Positive = 32
-    errors: list[Literal["answer_all", "forget_used", "keep_full", "recreate"]] = []
+    errors: list[
+        Literal["answer_all", "forget_used", "keep_full", "recreate", "lookup_master"]
+    ] = []
 
 
 class Site(Section):
