@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -63,6 +64,12 @@ class Node:
         ring = self.cloud.ring
         place = bisect_left(ring, self.own)
         return ring[place - 1], ring[(place + 1) % len(ring)]
+
+    def announce(self, free: Demand, used: Demand, containers: int) -> None:
+        for own in self.cloud.nodes:
+            if own != self.own:
+                what = partial(self.cloud.hint, own, self.own, free, used, containers)
+                self.cloud.later(SECOND, what)
 
     def candidates(self, token: int, found: Sequence[Candidate]) -> None:
         self.cloud.found[token] = list(found)
@@ -133,20 +140,16 @@ class Cloud:
         del self.nodes[own]
         self.ring.remove(own)
 
-    def tell_all(self) -> None:
-        """Give every view a hint of every node, now and every 4 s."""
+    def tell_of(self, dead: int) -> None:
+        """Membership holds a node for dead."""
         for node in self.nodes.values():
-            for own, other in self.nodes.items():
-                ledger = other.launcher.ledger
-                if isinstance(node.discovery, View):
-                    node.discovery.hint(
-                        own,
-                        free=ledger.free,
-                        used=ledger.used,
-                        containers=ledger.containers,
-                        alive=True,
-                    )
-        self.later(4 * SECOND, self.tell_all)
+            node.discovery.gone(dead)
+
+    def hint(self, to: int, about: int, free: Demand, used: Demand, containers: int) -> None:
+        """Membership has told one node about another."""
+        node = self.nodes.get(to)
+        if node is not None and isinstance(node.discovery, View):
+            node.discovery.hint(about, free, used, containers)
 
     def messages(self, kind: type) -> list[Any]:
         """All messages of a kind that were sent so far."""

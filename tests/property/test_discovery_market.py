@@ -47,8 +47,6 @@ class Load:
         self.buyers: dict[int, int] = {}
         self.token = 0
         self.cloud.run(5)
-        if name == "view":
-            self.cloud.tell_all()
 
     def submit(self, wanted: Demand | None = None) -> int:
         ring = self.cloud.ring
@@ -115,11 +113,12 @@ def check_offers(cloud: Cloud, *, exact: bool) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_requests_are_placed_and_books_are_right(name: StrategyName, seed: int) -> None:
-    load = Load(name, seed)
-    load.run(150)
+    # A view is one site's, and everybody in it hears of every change.
+    load = Load(name, seed, nodes=50 if name == "view" else 200)
+    load.run(150 if name != "view" else 40)
     check_books(load.cloud)
     assert load.success > (0.4 if name == "random" else 0.6)
-    assert len(load.cloud.placed) > 90
+    assert len(load.cloud.placed) > (25 if name == "view" else 90)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -170,6 +169,18 @@ def test_offers_of_dead_traders_are_made_elsewhere_and_those_of_dead_suppliers_e
         and not node.discovery.supplier.offers
     ]
     assert without == []
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_where_membership_tells_of_deaths_offers_are_right_at_once(name: StrategyName) -> None:
+    load = Load(name, 6)
+    load.run(60)
+    for _ in range(40):
+        dead = load.cloud.ring[load.draw.below(len(load.cloud.ring))]
+        load.cloud.kill(dead)
+        load.cloud.tell_of(dead)
+        load.cloud.run(1)
+    check_offers(load.cloud, exact=name != "multiple")
 
 
 @pytest.mark.parametrize("name", OFFERS)

@@ -37,6 +37,7 @@ class RecordingPort:
         self.timers: list[tuple[int, Timer]] = []
         self.finds: list[tuple[int, int, int]] = []
         self.answers: dict[int, list[Candidate]] = {}
+        self.announced: list[tuple[Demand, Demand, int]] = []
         self.placements: dict[int, int | None] = {}
         self.around: tuple[int | None, int | None] = (None, None)
 
@@ -54,6 +55,9 @@ class RecordingPort:
 
     def neighbours(self) -> tuple[int | None, int | None]:
         return self.around
+
+    def announce(self, free: Demand, used: Demand, containers: int) -> None:
+        self.announced.append((free, used, containers))
 
     def candidates(self, token: int, found: Sequence[Candidate]) -> None:
         assert token not in self.answers

@@ -202,6 +202,8 @@ class FakeAdmin:
             address="10.9.0.2:7440",
             cloud=CLOUD,
             version="0.1.0",
+            discovery="view",
+            offers=0,
             members={"up": 1, "down": 1},
             vclusters=(VclusterStatus("default", vcluster_id(CLOUD, "default"), "a", ("b",)),),
             risk=("at risk: one copy only",),

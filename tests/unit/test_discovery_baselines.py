@@ -153,20 +153,41 @@ def view() -> tuple[RecordingPort, View]:
 
 def test_a_view_chooses_from_hints_by_the_same_policy() -> None:
     port, made = view()
-    made.hint(1, free=demand(0, 2, 2000), used=demand(0, 2, 2096), containers=2, alive=True)
-    made.hint(2, free=demand(0, 3, 3000), used=demand(0, 1, 1096), containers=1, alive=True)
+    made.hint(1, demand(0, 2, 2000), demand(0, 2, 2096), 2)
+    made.hint(2, demand(0, 3, 3000), demand(0, 1, 1096), 1)
     made.search(5, WANTED)
     assert [found.node for found in port.answers[5]] == [1, 2]
     assert port.sent == []
 
 
-def test_a_node_that_is_not_alive_is_not_chosen_until_a_later_hint() -> None:
+def test_a_choice_counts_until_the_node_s_next_hint() -> None:
     port, made = view()
-    amounts = {"free": demand(0, 2, 2000), "used": demand(0, 2, 2096)}
-    for token, alive, expected in ((5, True, 1), (6, False, 9), (7, True, 1)):
-        made.hint(1, **amounts, containers=2, alive=alive)
+    made.hint(1, demand(0, 1, 600), demand(0, 3, 3496), 3)
+    for token, expected in ((5, 1), (6, 9)):
         made.search(token, WANTED)
         assert port.answers[token][0].node == expected
+    made.hint(1, demand(0, 1, 600), demand(0, 3, 3496), 3)
+    made.search(7, WANTED)
+    assert port.answers[7][0].node == 1
+
+
+def test_a_node_that_is_gone_is_not_chosen_until_a_later_hint() -> None:
+    port, made = view()
+    amounts = (demand(0, 2, 2000), demand(0, 2, 2096), 2)
+    made.hint(1, *amounts)
+    made.gone(1)
+    made.search(5, WANTED)
+    assert [found.node for found in port.answers[5]] == [9]
+    made.hint(1, *amounts)
+    made.search(6, WANTED)
+    assert port.answers[6][0].node == 1
+
+
+def test_a_view_has_its_changes_announced() -> None:
+    port, made = view()
+    made.changed(NOTHING, TOTAL, 4)
+    nothing_used = demand(0, 0, 0)
+    assert port.announced == [(TOTAL, nothing_used, 0), (NOTHING, TOTAL, 4)]
 
 
 def test_a_view_knows_its_own_node_s_changes() -> None:

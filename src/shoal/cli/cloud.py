@@ -31,6 +31,7 @@ def status(target: Target, as_json: bool) -> None:
         ("node", f"{report['name']} ({short_id(report['node'])}) at {report['address']}{ready}"),
         ("cloud", report["cloud"]),
         ("version", report["version"]),
+        ("discovery", _discovery(report)),
         ("nodes", members),
         *((f"vcluster {each['name']}", _care(each)) for each in report["vclusters"]),
     ]
@@ -39,6 +40,11 @@ def status(target: Target, as_json: bool) -> None:
         click.echo(f"{name:<{width}}  {text}")
     for text in (*report["risk"], *report["pending"]):
         click.secho(text, fg="yellow")
+
+
+def _discovery(report: dict[str, Any]) -> str:
+    offers = report["offers"]
+    return f"{report['discovery']}, {offers} offers kept here" if offers else report["discovery"]
 
 
 def _care(vcluster: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from shoal.core.discovery import STRATEGIES, StrategyName
 from shoal.model.errors import BadRequest
 from shoal.sim.experiments import checkpoint, tables, toml
 from shoal.sim.experiments import experiment as described
@@ -47,7 +48,7 @@ class _Duration(click.ParamType[described.Duration]):
 @click.option(
     "--strategy",
     "strategies",
-    type=click.Choice(described.STRATEGIES),
+    type=click.Choice(STRATEGIES),
     multiple=True,
     help="Likewise.",
 )
@@ -72,7 +73,7 @@ def run(
     out: Path,
     nodes: tuple[int, ...],
     seeds: tuple[int, ...],
-    strategies: tuple[described.Strategy, ...],
+    strategies: tuple[StrategyName, ...],
     duration: described.Duration | None,
     form: tables.Format,
     jobs: int,

@@ -3,13 +3,19 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from shoal.cli.settings import CPU_CLASSES, load_options
 from shoal.model.errors import BadRequest
-from shoal.model.options import DEFAULT_ENGINE, DEFAULT_PORT, DEFAULT_SITE, NodeOptions
+from shoal.model.options import (
+    DEFAULT_ENGINE,
+    DEFAULT_PORT,
+    DEFAULT_SITE,
+    Discovery,
+    NodeOptions,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -43,15 +49,23 @@ def _takes_options(command: Command) -> Command:
 
 
 @click.command()
+@click.option(
+    "--discovery",
+    type=click.Choice(get_args(Discovery)),
+    default="view",
+    show_default=True,
+    help="How the nodes of the cloud find room, for good: by what membership tells each of all "
+    "others (view), by offers on the ring, or at random.",
+)
 @_takes_options
-def create(**given: Any) -> None:
+def create(discovery: Discovery, **given: Any) -> None:
     """Start a new cloud with this machine as its first node."""
     options = _options(given)
 
     def serve() -> None:
         from shoal.node.main import create as create_node
 
-        create_node(options)
+        create_node(options, discovery)
 
     _serve(options, serve, detach=given["detach"], done="created a cloud")
 

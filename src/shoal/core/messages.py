@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shoal.core.discovery.messages import DiscoveryMessage
 from shoal.core.keeper.records import Record, RecordKey, Version
 from shoal.core.ring.messages import RingMessage
 from shoal.model.ids import Generation
@@ -236,6 +237,12 @@ class OnRing(msgspec.Struct, frozen=True, tag="ring"):
     body: RingMessage
 
 
+class OnMarket(msgspec.Struct, frozen=True, tag="market"):
+    """What the two nodes' discoveries say to each other."""
+
+    body: DiscoveryMessage
+
+
 Message = (
     Hello
     | Ask
@@ -262,6 +269,7 @@ Message = (
     | Want
     | Bundle
     | OnRing
+    | OnMarket
 )
 
 

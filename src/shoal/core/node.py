@@ -11,7 +11,9 @@ import msgspec
 
 from shoal.core import events as e
 from shoal.core import messages as m
+from shoal.core.candidates import TIMER, Candidates, Everybody, Sought
 from shoal.core.context import SECOND, Context, Timer
+from shoal.core.discovery import StrategyName
 from shoal.core.effects import Announce, Effect, Log
 from shoal.core.events import Now
 from shoal.core.host.agent import RELEASED, HostAgent
@@ -39,9 +41,17 @@ class NodeCore:
     """One node. `stored` is all that its disk has: (space, key, value)."""
 
     def __init__(
-        self, now: Now, cloud: str, own: NodeInfo, stored: Stored, *, founder: bool = False
+        self,
+        now: Now,
+        cloud: str,
+        own: NodeInfo,
+        stored: Stored,
+        *,
+        founder: bool = False,
+        discovery: StrategyName = "view",
     ) -> None:
-        """`founder`: this node creates the cloud, so what it has is all there is."""
+        """`founder`: this node creates the cloud, so what it has is all there is. `discovery` is
+        the same on all nodes of a cloud."""
         spaces: dict[str, dict[str, bytes]] = {}
         for space, key, value in stored:
             spaces.setdefault(space, {})[key] = value
@@ -55,6 +65,12 @@ class NodeCore:
         self.view = ClusterView()
         for node in self.members.peers:
             self._look(node)
+        self.market: Sought | None = None
+        self.candidates: Candidates = Everybody()
+        if discovery != "view":
+            self.market = self.candidates = Sought(
+                self.context, self.members, discovery, self._candidates_found
+            )
         rows = list(spaces.get(LEDGER, {}).values())
         guards = list(spaces.get(RELEASED, {}).items())
         self.host = HostAgent(self.context, self.members, rows, guards)
@@ -87,7 +103,13 @@ class NodeCore:
         if found is None:
             copies = SYSTEM_COPIES if vcluster == self._system else COPIES
             found = self.vclusters[vcluster] = Vcluster(
-                self.context, self.members, self.view, self.host.bundle, vcluster, copies
+                self.context,
+                self.members,
+                self.view,
+                self.candidates,
+                self.host.bundle,
+                vcluster,
+                copies,
             )
         return found
 
@@ -144,6 +166,8 @@ class NodeCore:
         appeared = self.members.up(event.node, event.address, event.port)
         self._look(event.node)
         if appeared:
+            if self.market is not None:
+                self.market.came(event.node)
             for item in list(self.vclusters.values()):
                 item.ring_changed()
 
@@ -151,9 +175,16 @@ class NodeCore:
         vanished = self.members.down(event.node, left=event.left)
         self._look(event.node)
         if vanished:
+            if self.market is not None:
+                self.market.gone(event.node)
             for item in list(self.vclusters.values()):
                 item.peer_gone(event.node)
             self.requests.peer_gone(event.node)
+
+    def _candidates_found(self, container: str) -> None:
+        for item in list(self.vclusters.values()):
+            if item.keeper is not None:
+                item.keeper.candidates_found(container)
 
     def _look(self, node: str) -> None:
         """Let placement see a peer as it is now."""
@@ -181,6 +212,8 @@ class NodeCore:
         self.members.update_own(changed)
         self._look(changed.id)
         self.context.emit(Announce(changed))
+        if self.market is not None:
+            self.market.changed(changed)
 
     # -- timers --------------------------------------------------------------------------------
 
@@ -201,6 +234,8 @@ class NodeCore:
             "deadline": self.requests.deadline,
             "ring": self.members.ring.fire,
         }
+        if self.market is not None:
+            keyed[TIMER] = self.market.fire
         if timer.kind in own:
             own[timer.kind]()
         elif timer.kind in keyed:
@@ -248,6 +283,9 @@ class NodeCore:
                 self._look(message.info.id)
         elif isinstance(message, m.OnRing):
             self.members.ring.heard(sender, message)
+        elif isinstance(message, m.OnMarket):
+            if self.market is not None:
+                self.market.receive(sender, message.body)
         else:
             self._to_vcluster(sender, message)
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from shoal.core.discovery import StrategyName
 from shoal.core.effects import Effect, Put
 from shoal.core.events import Event, Now
 from shoal.core.keeper.objects import Placement
@@ -37,6 +38,7 @@ class Began(msgspec.Struct, frozen=True, tag="began", array_like=True):
     own: NodeInfo
     stored: list[tuple[str, str, bytes]]
     founder: bool = False
+    discovery: StrategyName = "view"
 
 
 class Met(msgspec.Struct, frozen=True, tag="met", array_like=True):

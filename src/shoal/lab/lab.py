@@ -65,12 +65,14 @@ class Lab:
         images: Sequence[Path] = (),
         images_on: str = "first",
         record: bool = False,
+        discovery: str = "view",
         keep: bool = False,
         progress: Progress = _silent,
     ) -> Self:
         """Make the lab and start it: engines, then images, then (unless `daemons` is false)
         a cloud of all hosts. `images_on` is "first", "all" or names of hosts. With `record` each
-        daemon writes down all it hears and decides, see `Host.recording`. What is half made when
+        daemon writes down all it hears and decides, see `Host.recording`. `discovery` is the
+        cloud's, as of `shoal create`. What is half made when
         something fails is taken away again, unless `keep` is set.
         """
         require_tools()
@@ -86,7 +88,7 @@ class Lab:
                 self._load(images, self._chosen(images_on))
             if daemons:
                 progress("starting the daemons")
-                self.start_daemons(record=record)
+                self.start_daemons(record=record, discovery=discovery)
         except BaseException:
             if self._made_here and not keep:
                 self.down()
@@ -208,11 +210,12 @@ class Lab:
         *,
         extra: Sequence[str] = (),
         record: bool = False,
+        discovery: str = "view",
     ) -> None:
         """Bring hosts (all when none is named) into the cloud, which the first one creates.
 
         `extra` are further options of `shoal create` and `shoal join`; with `record` new members
-        write recordings.
+        write recordings; `discovery` is that of a cloud that is created.
         """
 
         def options(host: Host) -> list[str]:
@@ -223,7 +226,7 @@ class Lab:
         new = [host for host in chosen if not host.is_member()]
         members = [host for host in self.hosts if host.is_member() and host.daemon_is_ready()]
         if new and not members:
-            new[0].create_cloud(options(new[0]))
+            new[0].create_cloud([*options(new[0]), "--discovery", discovery])
             members, new = [new[0]], new[1:]
         if new:
             token = daemon.new_token(members[0].shoal_socket)

@@ -1,7 +1,7 @@
 """How a node is set up: what `shoal create|join|daemon` know before it starts."""
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,6 +11,10 @@ from shoal.model.resources import CpuClass
 DEFAULT_PORT = 7440
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_SITE = "default"
+
+#: How the nodes of a cloud find room for a container: strategies of `core.discovery`, but for the
+#: one that has a master.
+Discovery = Literal["view", "single", "multiple", "multiple-updates", "random"]
 
 
 class NodeOptions(

@@ -42,6 +42,8 @@ class Admin:
             address=own.endpoint,
             cloud=core.cloud,
             version=__version__,
+            discovery=core.candidates.name,
+            offers=core.market.strategy.held if core.market is not None else 0,
             members=counts,
             vclusters=tuple(self._vcluster(item, names[item.id]) for item in known),
             risk=tuple(self._risks()),

@@ -71,6 +71,7 @@ class Daemon:
     ) -> None:
         self.node_id = identity.node_id
         self.cloud = credentials.cloud
+        self._discovery = credentials.discovery
         self.hub = EventHub()
         self.store = SqliteStore(Path(options.state_dir, DATABASE))
         self._recording = open_recording(Path(options.record)) if options.record else None
@@ -135,9 +136,10 @@ class Daemon:
             started=self._started,
         )
         stored = self.store.load()
+        discovery = self._discovery
         if self._recording is not None:
-            return RecordedCore(self._recording, now, self.cloud, own, stored)
-        return NodeCore(now, self.cloud, own, stored)
+            return RecordedCore(self._recording, now, self.cloud, own, stored, discovery=discovery)
+        return NodeCore(now, self.cloud, own, stored, discovery=discovery)
 
     # -- life ----------------------------------------------------------------------------------
 

@@ -129,6 +129,7 @@ class Doorman:
             gossip_key=self._gossip_key,
             members=tuple(self._members()),
             admin=admin,
+            discovery=self._credentials.discovery,
         )
 
     async def _share_key(self, name: str, signed: Signed) -> bool:

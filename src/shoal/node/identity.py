@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from shoal.model.errors import ShoalError
+from shoal.model.options import Discovery
 from shoal.node.files import write_durably
 
 NODE_KEY = "node.key"
@@ -53,6 +54,7 @@ class Credentials(msgspec.Struct, frozen=True):
     node_id: str
     certificate: str  # PEM, signed by one of the authorities
     authorities: tuple[str, ...]  # PEM
+    discovery: Discovery = "view"
 
 
 class _Public(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 from shoal.model.errors import Unavailable
 from shoal.model.node import NodeInfo
 from shoal.model.ops import WriteObject
+from shoal.model.options import Discovery
 from shoal.node.certificates import Authority, fingerprint, signing_request
 from shoal.node.identity import Credentials, Identity
 from shoal.node.rpc import Endpoint
@@ -38,6 +39,7 @@ class Joined(msgspec.Struct, frozen=True):
     gossip_key: bytes
     members: tuple[NodeInfo, ...]
     admin: bool
+    discovery: Discovery = "view"
 
 
 async def ask_to_join(token: Token, identity: Identity, info: NodeInfo) -> Joined:
@@ -69,7 +71,13 @@ async def ask_to_join(token: Token, identity: Identity, info: NodeInfo) -> Joine
 
 
 def credentials_of(joined: Joined, identity: Identity) -> Credentials:
-    return Credentials(joined.cloud, identity.node_id, joined.certificate, joined.authorities)
+    return Credentials(
+        joined.cloud,
+        identity.node_id,
+        joined.certificate,
+        joined.authorities,
+        joined.discovery,
+    )
 
 
 def authority_object(certificate: str) -> str:

@@ -16,7 +16,7 @@ from shoal.core.founding import found
 from shoal.core.members import SPACE as MEMBERS
 from shoal.model.errors import Conflict, Unavailable
 from shoal.model.node import NodeInfo
-from shoal.model.options import NodeOptions
+from shoal.model.options import Discovery, NodeOptions
 from shoal.node import supervisor
 from shoal.node.certificates import create_authority, issue, new_cloud_id, signing_request
 from shoal.node.clock import now
@@ -39,8 +39,9 @@ GOSSIP_KEY = "gossip.key"
 _ANYWHERE = ("192.0.2.1", 9)
 
 
-def create(options: NodeOptions) -> NoReturn:
-    """Start a new cloud with this node. Raises Conflict if the node belongs to one already."""
+def create(options: NodeOptions, discovery: Discovery) -> NoReturn:
+    """Start a new cloud with this node, `discovery` being that of the whole cloud. Raises Conflict
+    if the node belongs to one already."""
     _refuse_second_life(options)
     state = Path(options.state_dir)
     identity = load_or_create_identity(state)
@@ -50,7 +51,9 @@ def create(options: NodeOptions) -> NoReturn:
     record = founding_record(identity, authority)
     assert record.value is not None
     writes = found(now(), cloud, identity.node_id, {(record.object, AUTHORITY): record.value})
-    credentials = Credentials(cloud, identity.node_id, certificate, (authority.certificate,))
+    credentials = Credentials(
+        cloud, identity.node_id, certificate, (authority.certificate,), discovery
+    )
     _settle_in(options, identity, credentials, new_gossip_key(), writes)
     supervise(options)
 

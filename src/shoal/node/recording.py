@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from shoal.core.discovery import StrategyName
 from shoal.core.effects import Effect
 from shoal.core.events import Event, Now
 from shoal.core.node import NodeCore, Stored
@@ -35,11 +36,12 @@ class RecordedCore(NodeCore):
         stored: Stored,
         *,
         founder: bool = False,
+        discovery: StrategyName = "view",
     ) -> None:
         stored = list(stored)
         self._file = file
-        self._write(write_frame(Began(now, cloud, own, stored, founder)))
-        super().__init__(now, cloud, own, stored, founder=founder)
+        self._write(write_frame(Began(now, cloud, own, stored, founder, discovery)))
+        super().__init__(now, cloud, own, stored, founder=founder, discovery=discovery)
 
     def _write(self, frame: bytes) -> None:
         self._file.write(frame)

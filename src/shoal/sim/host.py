@@ -5,6 +5,7 @@ from typing import Protocol
 
 from shoal.core import effects as f
 from shoal.core import events as e
+from shoal.core.discovery import StrategyName
 from shoal.core.node import NodeCore
 from shoal.model.ids import DEFAULT, vcluster_id
 from shoal.model.node import NodeInfo
@@ -46,6 +47,7 @@ class Host:
         number: int,
         cloud: str,
         capacity: Capacity,
+        discovery: StrategyName,
     ) -> None:
         self.name = name
         self.id = node_id
@@ -64,6 +66,7 @@ class Host:
         self._network = network
         self._around = around
         self._cloud = cloud
+        self._discovery = discovery
         self._booted = world.now - (number + 1) * SECOND
         self._tick_at = -1
         self._sender = ""
@@ -97,7 +100,14 @@ class Host:
             started=self.wall(),
         )
         now = e.Now(self.mono(), self.wall())
-        self.core = NodeCore(now, self._cloud, info, self.disk.load(), founder=founder)
+        self.core = NodeCore(
+            now,
+            self._cloud,
+            info,
+            self.disk.load(),
+            founder=founder,
+            discovery=self._discovery,
+        )
         self._world.note(self.name, "start", f"epoch {self.epoch}")
         self._take(self.core.start())
         self.engine.listener = self._listener()

@@ -45,7 +45,14 @@ def replay(frames: Iterable[Frame]) -> Replayed:
     for frame in frames:
         if isinstance(frame, Began):
             result.node, result.lives = frame.own.name, result.lives + 1
-            core = NodeCore(frame.now, frame.cloud, frame.own, frame.stored, founder=frame.founder)
+            core = NodeCore(
+                frame.now,
+                frame.cloud,
+                frame.own,
+                frame.stored,
+                founder=frame.founder,
+                discovery=frame.discovery,
+            )
             core.start()
         elif core is None:
             raise ValueError("the recording does not begin with the start of a node")

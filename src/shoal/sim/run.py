@@ -72,6 +72,7 @@ class Run:
             number=number,
             cloud=self.cloud,
             capacity=CAPACITY,
+            discovery=self.plan.discovery,
         )
 
     @property

@@ -24,6 +24,8 @@ class StatusReport(msgspec.Struct, frozen=True):
     address: str
     cloud: str
     version: str
+    discovery: str  # strategy
+    offers: int  # of other nodes, kept here for whoever asks
     members: dict[str, int]  # state -> how many
     vclusters: tuple[VclusterStatus, ...] = ()
     risk: tuple[str, ...] = ()

@@ -85,6 +85,13 @@ class Central:
     def taken(self, offer: int) -> None:
         """There are no offers."""
 
+    def came(self, node: int) -> None:
+        """It reports to the master by itself."""
+
+    def gone(self, node: int) -> None:
+        if self._fleet is not None:
+            self._fleet.drop(node)
+
     def found(self, token: int, nodes: tuple[int, ...], hops: int) -> None:
         """The master, with `lookup_master`: it gets what is true by now. After a failed look-up
         the next report is that of the next change or heartbeat."""

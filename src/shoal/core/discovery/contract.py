@@ -58,6 +58,10 @@ class DiscoveryPort(Port, Protocol):
         """Predecessor and successor on the ring as the node knows them now, at no cost."""
         ...
 
+    def announce(self, free: Demand, used: Demand, containers: int) -> None:
+        """Let membership tell the other nodes of the site what this one has now."""
+        ...
+
     def candidates(self, token: int, found: Sequence[Candidate]) -> None:
         """The answer to `search`: nodes to try, empty if none was found."""
         ...
@@ -89,6 +93,14 @@ class Discovery(Protocol):
 
     def taken(self, offer: int) -> None:
         """A launch has used this offer of ours; `changed` follows."""
+        ...
+
+    def came(self, node: int) -> None:
+        """Membership sees a node that was not there."""
+        ...
+
+    def gone(self, node: int) -> None:
+        """Membership holds a node for dead, or it has left."""
         ...
 
     def receive(self, sender: int, message: object) -> None:

@@ -80,6 +80,14 @@ class OfferMarket:
     def taken(self, offer: int) -> None:
         self._supplier.taken(offer)
 
+    def came(self, node: int) -> None:
+        self._supplier.came()
+
+    def gone(self, node: int) -> None:
+        if self._trader is not None:
+            self._trader.gone(node)
+        self._supplier.gone(node)
+
     def found(self, token: int, nodes: tuple[int, ...], hops: int) -> None:
         if token < 0:
             self._supplier.found(token, nodes)

@@ -62,6 +62,12 @@ class RandomNodes:
     def taken(self, offer: int) -> None:
         """There are no offers."""
 
+    def came(self, node: int) -> None:
+        """Nothing is kept of others."""
+
+    def gone(self, node: int) -> None:
+        """Nothing is kept of others."""
+
     def found(self, token: int, nodes: tuple[int, ...], hops: int) -> None:
         search = self._searches.get(token)
         if search is not None:

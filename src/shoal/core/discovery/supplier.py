@@ -178,6 +178,25 @@ class Supplier:
         if not self._seeking:
             self._seeking.clear()  # gives the table's memory back
 
+    def came(self) -> None:
+        """A node is new: it may be the one that should hold what had no node to go to."""
+        at = self._context.settings.table.at
+        elsewhere = [place for place, offer in self._offers.items() if at(offer.trader) != place]
+        for partition in elsewhere:
+            self._withdraw(partition)
+        if elsewhere:
+            self.revise()
+
+    def gone(self, trader: int) -> None:
+        """A node is dead: what it held is offered elsewhere."""
+        self._lose([place for place, offer in self._offers.items() if offer.trader == trader])
+
+    def _lose(self, partitions: list[int]) -> None:
+        for partition in partitions:
+            del self._offers[partition]
+        if partitions:
+            self.revise()
+
     def refused(self, trader: int, number: int) -> None:
         """The trader did not take an offer."""
         if self._held(trader, number) is not None:
@@ -202,11 +221,7 @@ class Supplier:
         port = self._context.port
         patience = settings.refresh_interval * settings.refreshes_missed + settings.refresh_timeout
         oldest = port.now - patience
-        lost = [partition for partition, offer in self._offers.items() if offer.seen < oldest]
-        for partition in lost:
-            del self._offers[partition]
-        if lost:
-            self.revise()
+        self._lose([place for place, offer in self._offers.items() if offer.seen < oldest])
         self._checking = bool(self._offers) and settings.check_interval is not None
         if self._checking and settings.check_interval is not None:
             port.after(settings.check_interval, Timer(CHECK, 0))

@@ -98,6 +98,11 @@ class Trader:
         self.offers.pop(key, None)
         self._unanswered.pop(key, None)
 
+    def gone(self, supplier: int) -> None:
+        """A node is dead: it has nothing to offer."""
+        for key in [key for key in self.offers if key & _NODE == supplier]:
+            self.remove(supplier, key >> 64)
+
     def refreshed(self, supplier: int, number: int, *, stands: bool) -> None:
         """A supplier's answer about an offer."""
         key = number << 64 | supplier

@@ -3,13 +3,14 @@
 import msgspec
 
 from shoal.core import messages as m
+from shoal.core.candidates import Candidates
 from shoal.core.context import Context
 from shoal.core.keeper import records as r
 from shoal.core.keeper.board import Board
 from shoal.core.keeper.copy import Copy
 from shoal.core.keeper.objects import Claim, Container, Life, Wish
 from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, READS, answer_read
-from shoal.core.keeper.reconciler import Reconciler
+from shoal.core.keeper.reconciler import FIRST_PLACEMENT, Reconciler
 from shoal.core.keeper.replication import Replication
 from shoal.core.keeper.rivals import Rivals
 from shoal.core.keeper.views import view_of
@@ -33,13 +34,14 @@ class Keeper:
         members: Members,
         copy: Copy,
         view: ClusterView,
+        candidates: Candidates,
         *,
         partial: bool,
     ) -> None:
         self.partial = partial
         self.board = Board(copy)
         self.replication = Replication(context, copy)
-        self.reconciler = Reconciler(context, members, self.board, view)
+        self.reconciler = Reconciler(context, members, self.board, view, candidates)
         self.rivals = Rivals(context, members, self.board, view, self.reconciler)
         self._context = context
         self._members = members
@@ -127,16 +129,22 @@ class Keeper:
         request_of(operation.spec)
         spec = with_volume_pins(self.board, operation.spec)
         candidate = Container(operation.id, spec=spec)
-        node = self.reconciler.choose(candidate)
-        if node is None:
-            raise Conflict(self.reconciler.explain(candidate).summary)
+        node = None
+        if self.reconciler.ready(candidate):
+            node = self.reconciler.choose(candidate)
+            if node is None:
+                raise Conflict(self.reconciler.explain(candidate).summary)
         stamp = self._context.stamp()
         self.board.write(operation.id, r.SPEC, spec)
         self.board.write(operation.id, r.NAME, Claim(operation.name, stamp))
         # No first wish: one of a second keeper that takes the same create later would win over
         # what the user has asked for since.
         self.board.write(operation.id, r.LIFE, Life("creating", since=stamp))
-        self.reconciler.assign_to(self.board.containers[operation.id], node, "first placement")
+        if node is None:
+            self.reconciler.advance(operation.id)
+        else:
+            container = self.board.containers[operation.id]
+            self.reconciler.assign_to(container, node, FIRST_PLACEMENT)
 
     def _operate(self, sender: str, message: m.Ask, operation: ops.Operate) -> ops.Answer | None:
         container = self.board.find(operation.ref)
@@ -313,6 +321,12 @@ class Keeper:
     def host_gone(self, node: str) -> None:
         self.reconciler.host_gone(node)
         self.settle()
+
+    def candidates_found(self, container: str) -> None:
+        """A search for candidates has ended."""
+        if container in self.board.containers:
+            self.reconciler.advance(container)
+            self.settle()
 
     def retarget(self, targets: list[str]) -> None:
         """The copies are on these nodes now."""

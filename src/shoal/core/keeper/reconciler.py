@@ -7,6 +7,7 @@ know yet. Everything sent is repeated until the host's own word shows that it ar
 import msgspec
 
 from shoal.core import messages as m
+from shoal.core.candidates import Candidates
 from shoal.core.clock import stamp_of
 from shoal.core.context import SECOND, Context
 from shoal.core.keeper.board import Board
@@ -26,6 +27,7 @@ INTEREST_FOR = 30 * SECOND
 CREATE_GRACE = 5 * SECOND
 #: A refused or failed node is tried again for a container after this.
 EXCLUDED_FOR = 10 * SECOND
+FIRST_PLACEMENT = "first placement"
 
 _NO_GENERATION = Generation(0, 0, "")
 
@@ -48,11 +50,19 @@ class Attempt(msgspec.Struct):
 class Reconciler:
     """Works on the board of one serving keeper."""
 
-    def __init__(self, context: Context, members: Members, board: Board, view: ClusterView) -> None:
+    def __init__(
+        self,
+        context: Context,
+        members: Members,
+        board: Board,
+        view: ClusterView,
+        candidates: Candidates,
+    ) -> None:
         self._context = context
         self._members = members
         self._board = board
         self._view = view
+        self._candidates = candidates
         self._attempts: dict[str, Attempt] = {}
         self._restless = set(board.containers)
         self._replaced = 0
@@ -101,7 +111,7 @@ class Reconciler:
             return
         placement = container.placement
         if placement is None:
-            self.place(container, "first placement")
+            self.place(container, FIRST_PLACEMENT)
             return
         new = container.life.state == "creating"
         grace = CREATE_GRACE if new else ENGINE_GRACE
@@ -143,14 +153,24 @@ class Reconciler:
 
     # -- placing -------------------------------------------------------------------------------
 
+    def ready(self, container: Container, *, replacing: bool = False) -> bool:
+        """Whether `choose` can choose now. If not, candidates are being looked for, and `advance`
+        goes on when they are found."""
+        assert container.spec is not None
+        request = request_of(container.spec, replacing=replacing)
+        return self._candidates.ready(container.id, request)
+
     def choose(self, container: Container, *, replacing: bool = False) -> str | None:
-        """The node that placement wants for it."""
+        """The node that placement wants for it; of those that may be had by now."""
         assert container.spec is not None
         attempt = self.attempt(container.id)
         if attempt.excluded and self._context.now.mono >= attempt.excluded_until:
             attempt.excluded.clear()
         request = request_of(container.spec, replacing=replacing)
-        nodes = rank(request, self._view, container.id, excluded=attempt.excluded, limit=1)
+        first = self._candidates.nodes(container.id)
+        nodes = rank(
+            request, self._view, container.id, excluded=attempt.excluded, first=first, limit=1
+        )
         return nodes[0] if nodes else None
 
     def explain(self, container: Container, *, replacing: bool = False) -> Explanation:
@@ -162,15 +182,20 @@ class Reconciler:
         return explain(request, self._view, key=container.id, excluded=excluded, hosted_by=host)
 
     def place(self, container: Container, reason: str, *, replacing: bool = False) -> bool:
-        """Give the container a new generation on the best node. False if there is none."""
+        """Give the container a new generation on the best node. False if there is none, or none
+        yet."""
         assert container.spec is not None
         if not self._images.holders(container.spec.image_id):
             self._without_image(container, container.spec.image)
+            return False
+        if not self.ready(container, replacing=replacing):
             return False
         node = self.choose(container, replacing=replacing)
         if node is None:
             self._nowhere(container, replacing=replacing)
             return False
+        if node in self._candidates.nodes(container.id):
+            reason = f"{reason}, found by {self._candidates.name}"
         self.assign_to(container, node, reason, replacing=replacing)
         return True
 
@@ -228,7 +253,8 @@ class Reconciler:
     def _elsewhere(self, container: Container, reason: str) -> None:
         placement = container.placement
         replacing = placement is not None and placement.replacing
-        if replacing and self.choose(container, replacing=True) is None:
+        ready = self.ready(container, replacing=replacing)
+        if replacing and ready and self.choose(container, replacing=True) is None:
             self._nowhere(container, replacing=True)
             return
         self.place(container, reason, replacing=replacing)
@@ -246,6 +272,8 @@ class Reconciler:
         attempt = self.attempt(container.id)
         if placement.node not in attempt.excluded:
             self.exclude(container, placement.node, f"its engine failed: {reported.error}")
+        if not self.ready(container, replacing=placement.replacing):
+            return True
         if self.choose(container, replacing=placement.replacing) is None:
             attempt.note = f"not created: {reported.error}"
             return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from shoal.core import messages as m
+from shoal.core.candidates import Candidates
 from shoal.core.context import MILLISECOND, Context
 from shoal.core.keeper.board import Board
 from shoal.core.keeper.copy import Copy, batches
@@ -28,6 +29,7 @@ class Vcluster:
         context: Context,
         members: Members,
         view: ClusterView,
+        candidates: Candidates,
         ledger: Callable[[str], list[Record]],
         vcluster: str,
         copies: int,
@@ -39,6 +41,7 @@ class Vcluster:
         self._context = context
         self._members = members
         self._view = view
+        self._candidates = candidates
         self._ledger = ledger
         self._copies = copies
         self._queue: list[tuple[str, m.Ask]] = []
@@ -86,6 +89,7 @@ class Vcluster:
             self._members,
             self.copy,
             self._view,
+            self._candidates,
             partial=self.takeover.partial,
         )
         self._context.info("keeper", vcluster=self.id, partial=self.takeover.partial)

@@ -1,7 +1,7 @@
 """The decision: which nodes should run a container, best first."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -33,12 +33,16 @@ def rank(
     key: str,
     *,
     excluded: Excluded = NOBODY,
+    first: Collection[str] = (),
     limit: int = 5,
 ) -> list[str]:
-    """Ids of up to `limit` nodes for the container with the id `key`, best first; empty only if
-    `explain` finds no node either. Decide for one, then tell the view by `assume`."""
+    """Ids of up to `limit` nodes for the container with the id `key`, best first; those of
+    `first` if any of them can run it. Empty only if `explain` finds no node either. Decide for
+    one, then tell the view by `assume`."""
     seed = seed_of(key)
-    found = _candidates(request, view, _search(request, seed, excluded), COMPARED)
+    search = _search(request, seed, excluded)
+    found = _able(request, search, [view.state(node) for node in first])
+    found = found or _candidates(request, view, search, COMPARED)
     scorer = Scorer(request)
     order = sorted(
         (-scorer.score(state), tie_break(seed, state.salt), state.info.id) for state in found
@@ -95,11 +99,7 @@ def _candidates(
 ) -> list[NodeState]:
     named = _named_nodes(request, view)
     if named is not None:
-        return [
-            state
-            for state in named
-            if may_run(request, state) and has_room(request, state) and search.accepts(state)
-        ]
+        return _able(request, search, named)
     pool = view.pool(request)
     if len(pool) <= COMPARE_ALL:
         return pool.find(search, COMPARE_ALL)
@@ -113,6 +113,19 @@ def _candidates(
         if state.index not in compared and state in pool and search.accepts(state)
     ]
     return found
+
+
+def _able(
+    request: PlacementRequest, search: Search, states: Iterable[NodeState | None]
+) -> list[NodeState]:
+    return [
+        state
+        for state in states
+        if state is not None
+        and may_run(request, state)
+        and has_room(request, state)
+        and search.accepts(state)
+    ]
 
 
 def _named_nodes(request: PlacementRequest, view: ClusterView) -> list[NodeState] | None:

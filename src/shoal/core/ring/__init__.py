@@ -32,6 +32,10 @@ class ListRing:
         return found[0] if found else None
 
     def successors(self, key: str, count: int) -> list[str]:
+        return [node for _, node in self.around(ring_position(key), count)]
+
+    def around(self, position: int, count: int) -> list[tuple[int, str]]:
+        """The owner of a position and the nodes after it, `count` at most: (position, id)."""
         nodes = self._nodes
-        start = bisect_left(nodes, (ring_position(key), ""))
-        return [nodes[(start + i) % len(nodes)][1] for i in range(min(count, len(nodes)))]
+        start = bisect_left(nodes, (position, ""))
+        return [nodes[(start + i) % len(nodes)] for i in range(min(count, len(nodes)))]

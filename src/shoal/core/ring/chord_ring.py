@@ -24,7 +24,7 @@ class ChordRing:
         self._context = context
         self._site = ListRing()
         self._present = {context.node_id}
-        self._names: dict[int, str] = {}
+        self._names = {node_position(context.node_id): context.node_id}
         self.chord = Chord(self, node_position(context.node_id), SETTINGS)
         self._site.replace(sorted(self._present))
         self.chord.create()
@@ -36,6 +36,14 @@ class ChordRing:
 
     def successors(self, key: str, count: int) -> list[str]:
         return self._site.successors(key, count)
+
+    def around(self, position: int, count: int) -> tuple[int, ...]:
+        """Positions of the owner of a position and of the nodes after it, `count` at most."""
+        return tuple(found for found, _ in self._site.around(position, count))
+
+    def name(self, position: int) -> str | None:
+        """The node at a position, None if membership has not named it."""
+        return self._names.get(position)
 
     # -- what membership says --------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ class Churner:
     """Crashes and joins as two independent Poisson processes.
 
     A crashed node is gone with all that it ran; only its counters stay. Membership (SWIM) is not
-    simulated message by message: the dead node's neighbours on the ring in its own site are told
-    after the detection time, as the daemon's ring is told; others find out by their own time-outs.
+    simulated message by message: after the detection time those of the dead node's site that it
+    concerns are told, its neighbours on the ring and its partners in discovery; others find out by
+    their own time-outs.
     """
 
     def __init__(self, world: "World") -> None:
@@ -62,6 +63,7 @@ class Churner:
             neighbour = world.nodes[order[(at + i) % len(order)]]
             if neighbour.site == dead.site and neighbour.chord is not None:
                 neighbour.chord.down(dead.own)
+        world.hints.died(dead)
 
     def _join(self, _nothing: object) -> None:
         world = self._world

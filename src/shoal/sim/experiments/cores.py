@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shoal.core.discovery import StrategyName
 from shoal.core.discovery import strategy as make_discovery
 from shoal.core.discovery.central import Central
 from shoal.core.discovery.launch import Launcher
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.offers import OfferMarket
 from shoal.core.discovery.settings import Settings
+from shoal.core.discovery.view import View
 from shoal.core.ring.port import Draw
-from shoal.sim.experiments.experiment import Experiment, Strategy
+from shoal.sim.experiments.experiment import Experiment
 
 if TYPE_CHECKING:
     from shoal.sim.experiments.node import Node
@@ -54,7 +56,7 @@ def settings_of(experiment: Experiment) -> Settings:
     )
 
 
-def equip(node: "Node", strategy: Strategy, settings: Settings, draw: Draw) -> None:
+def equip(node: "Node", strategy: StrategyName, settings: Settings, draw: Draw) -> None:
     """Give a node its strategy and its launcher."""
     total = node.total
     node.discovery = make_discovery(
@@ -70,19 +72,18 @@ def equip(node: "Node", strategy: Strategy, settings: Settings, draw: Draw) -> N
 
 
 def offers_of(node: "Node") -> int:
-    """How many offers (or, of a master, nodes) it keeps for others."""
-    discovery = node.discovery
-    return discovery.held if isinstance(discovery, OfferMarket | Central) else 0
+    """How many offers it keeps for others; of a master or a view, how many nodes."""
+    return node.discovery.held
 
 
 def state_of(node: "Node") -> int:
     """Bytes of what a node has to remember of others, written down plainly: its routes, the
     offers it keeps with their keys, and where its own offers are. Routes count also where they
-    have not been worked out yet, but not in a cloud that has a master and looks nothing up."""
+    have not been worked out yet, but not in a cloud that looks nothing up."""
     chord, discovery = node.chord, node.discovery
     size = 0
-    needed = not isinstance(discovery, Central) or node.world.maker.discovery.lookup_master
-    if chord is None and needed:
+    looks_up = not isinstance(discovery, Central | View) or node.world.maker.discovery.lookup_master
+    if chord is None and looks_up:
         chord = node.world.settle(node)
     if chord is not None:
         size += _ROUTE * (len(chord.routes.table) + len(chord.successors) + 1)
@@ -90,6 +91,6 @@ def state_of(node: "Node") -> int:
         size += _OWN_OFFER * len(discovery.supplier.offers)
         if discovery.held:
             size += sum(_KEY + len(_encode(offer)) for offer in discovery.trader.offers.values())
-    elif isinstance(discovery, Central):
+    elif isinstance(discovery, Central | View):
         size += discovery.held * _OWN_OFFER
     return size

@@ -4,9 +4,11 @@ Every value has its meaning here; `toml` reads files into it. Durations are ns h
 a unit in the file ("20s", "15m", "2h", "5ms").
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
+
+from shoal.core.discovery import StrategyName
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -16,8 +18,6 @@ HOUR = 60 * MINUTE
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Strategy = Literal["single", "multiple", "multiple-updates", "random", "central"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class Duration(int):
@@ -193,7 +193,7 @@ class Sweep(Section):
 
     seeds: list[Count] = []
     nodes: list[Positive] = []
-    strategies: list[Strategy] = []
+    strategies: list[StrategyName] = []
     bases: list[Literal[2, 4, 16, 256]] = []
 
 
@@ -208,7 +208,7 @@ class Experiment(Section):
     name: str
     nodes: Positive
     duration: Duration
-    strategy: Strategy = "multiple-updates"
+    strategy: StrategyName = "multiple-updates"
     seed: Count = 1
     machines: Literal["caravela"] = "caravela"
     workload: Workload = msgspec.field(default_factory=Stream)

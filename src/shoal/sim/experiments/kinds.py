@@ -6,7 +6,8 @@ import msgspec
 
 from shoal.core.discovery import launch, messages
 from shoal.core.ring import messages as ring
-from shoal.sim.experiments.metrics import DISCOVERY, LAUNCH, RING, Kind
+from shoal.sim.experiments.hints import Hint
+from shoal.sim.experiments.metrics import DISCOVERY, LAUNCH, MEMBERSHIP, RING, Kind
 
 _QUESTIONS = (
     messages.GetOffers,
@@ -29,13 +30,14 @@ def kinds() -> dict[type, Kind]:
         (RING, _members(ring.RingMessage)),
         (DISCOVERY, _members(messages.DiscoveryMessage)),
         (LAUNCH, _members(launch.LaunchMessage)),
+        (MEMBERSHIP, (Hint,)),
     ):
         for one in classes:
             made[one] = Kind(
                 _name(core, one),
                 core,
                 traced=one in _QUESTIONS,
-                upkeep=core == RING and one not in _LOOKUPS,
+                upkeep=core == MEMBERSHIP or (core == RING and one not in _LOOKUPS),
             )
     return made
 
@@ -45,4 +47,4 @@ def _members(union: object) -> tuple[type[msgspec.Struct], ...]:
 
 
 def _name(core: int, kind: type) -> str:
-    return f"{('ring', 'discovery', 'launch')[core]}.{kind.__name__}"
+    return f"{('ring', 'discovery', 'launch', 'membership')[core]}.{kind.__name__}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from shoal.core.discovery.contract import Demand
 
-RING, DISCOVERY, LAUNCH = 0, 1, 2
+RING, DISCOVERY, LAUNCH, MEMBERSHIP = range(4)
 """Which core of a node a message is for."""
 
 

@@ -7,6 +7,7 @@ from shoal.core.discovery.contract import Candidate, Demand, Discovery
 from shoal.core.discovery.launch import Launcher
 from shoal.core.ring.chord import Chord
 from shoal.core.ring.port import Timer
+from shoal.sim.experiments.hints import Hint
 from shoal.sim.experiments.metrics import PARTS
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class Node:
         chord = self.chord or self.world.settle(self)
         successors = chord.successors
         return chord.predecessor, successors[0] if successors else None
+
+    def announce(self, free: Demand, used: Demand, containers: int) -> None:
+        """Membership tells the node's site."""
+        self.world.hints.announce(self, Hint(free, used, containers))
 
     def candidates(self, token: int, found: Sequence[Candidate]) -> None:
         """Discovery answers the launcher."""

@@ -15,8 +15,9 @@ from shoal.core.ring.port import Draw, Timer
 from shoal.sim.experiments.churn import Churner
 from shoal.sim.experiments.experiment import Experiment
 from shoal.sim.experiments.feeder import Feeder
+from shoal.sim.experiments.hints import Hints
 from shoal.sim.experiments.kinds import kinds
-from shoal.sim.experiments.metrics import DISCOVERY, PARTS, RING, Kind, Requests
+from shoal.sim.experiments.metrics import DISCOVERY, LAUNCH, PARTS, RING, Kind, Requests
 from shoal.sim.experiments.network import Sites, even, ticks
 from shoal.sim.experiments.node import FarNode, Node
 from shoal.sim.experiments.population import Maker
@@ -79,6 +80,7 @@ class World:
         self.feeder = Feeder(self, workload)
         self.windows = Windows(self)
         self.churner = Churner(self)
+        self.hints = Hints(self)
         with uncollected():
             self._begin()
 
@@ -95,6 +97,7 @@ class World:
         self.maker.equip(node)
         self.members.append(node)
         self.nodes[position] = node
+        self.hints.joined(node)
         return node
 
     def settle(self, node: Node) -> Chord:
@@ -231,8 +234,10 @@ class World:
             self.requests.messages[(message.token >> PARTS) - 1] += 1
         if core == DISCOVERY:
             node.discovery.receive(sender, message)
-        else:
+        elif core == LAUNCH:
             node.launcher.receive(sender, message)
+        else:
+            self.hints.hear(node, sender, message)
 
     def _fire(self, node: Node, timer: Timer) -> None:
         kind = timer.kind
