@@ -141,7 +141,7 @@ def call(
 def test_flags_become_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     words = "--name a --address fd53::2 --port 7450 --site rack --label disk=ssd --label gpu=no"
-    more = "--cpu-class fast --engine unix:///run/e.sock --state-dir state --run-dir /run/x"
+    more = "--discovery multiple --cpu-class fast --engine unix:///run/e.sock --state-dir state --run-dir /run/x"
     code, calls = call(monkeypatch, "create", *words.split(), *more.split())
     assert code == 0
     assert calls == [
@@ -157,6 +157,7 @@ def test_flags_become_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
                 state_dir=str(tmp_path / "state"),
                 run_dir="/run/x",
             ),
+            "multiple",
         )
     ]
 
@@ -206,7 +207,7 @@ def test_an_error_of_the_node_is_one_line(
     directories: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(_: NodeOptions) -> None:
+    def refuse(*_: object) -> None:
         raise Conflict("this machine is a node already: run it with `shoal daemon`")
 
     monkeypatch.setitem(sys.modules, "shoal.node.main", SimpleNamespace(create=refuse))
