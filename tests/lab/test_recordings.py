@@ -1,9 +1,11 @@
-"""What real nodes recorded is decided again, and every placement is the same."""
+"""What real nodes recorded is decided again, and every placement is the same; whatever the
+discovery of their cloud."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,13 @@ from cloud import Cloud, eventually
 from shoal.lab import Lab
 
 pytestmark = pytest.mark.lab
+
+
+def offers(cloud: Cloud, via: str) -> int:
+    """How many a host keeps."""
+    kept = cloud.status(via)["offers"]
+    assert isinstance(kept, int)
+    return kept
 
 
 def replay(lab: Lab) -> dict[str, Any]:
@@ -29,14 +38,21 @@ def replay(lab: Lab) -> dict[str, Any]:
     return {result["node"]: result for result in json.loads(done.stdout).values()}
 
 
+@pytest.mark.parametrize("discovery", ["view", "multiple-updates"])
 def test_recorded_hosts_decide_again_as_they_did(
-    lab_names: Callable[[], str], demo_images: Path
+    lab_names: Callable[[], str], demo_images: Path, discovery: str
 ) -> None:
     lab = Lab(lab_names())
-    lab.up(hosts=3, images=(demo_images,), images_on="all", record=True)
+    lab.up(hosts=3, images=(demo_images,), images_on="all", record=True, discovery=discovery)
     cloud = Cloud(lab)
     eventually("all see all", cloud.whole, timeout=60)
-    names = [cloud.sleeper(via, "--restart", "always") for via in cloud.names for _ in range(2)]
+    assert {cloud.status(via)["discovery"] for via in cloud.names} == {discovery}
+    found_by = "" if discovery == "view" else f"found by {discovery}"
+    if found_by:
+        eventually("offers are made", lambda: sum(map(partial(offers, cloud), cloud.names)))
+    small = ("--cpus", "0.1", "--memory", "32m", "--restart", "always")
+    names = [cloud.sleeper(via, *small) for via in cloud.names for _ in range(2)]
+    assert any(found_by in cloud.shoal("a", "why", name).stdout for name in names)
     lost = cloud.keeper()
     left = cloud.others(lost)
 
