@@ -141,7 +141,8 @@ def call(
 def test_flags_become_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     words = "--name a --address fd53::2 --port 7450 --site rack --label disk=ssd --label gpu=no"
-    more = "--discovery multiple --cpu-class fast --engine unix:///run/e.sock --state-dir state --run-dir /run/x"
+    words += " --discovery multiple"
+    more = "--cpu-class fast --engine unix:///run/e.sock --state-dir state --run-dir /run/x"
     code, calls = call(monkeypatch, "create", *words.split(), *more.split())
     assert code == 0
     assert calls == [
