@@ -24,18 +24,22 @@ ROWS = (
     "coldstart",
     "replicas",
 )
-#: Modules with a function `soak`.
-SOAK = ("detection",)
+#: Modules with a function `soak`, for `--soak`.
+SOAK = ("detection", "members")
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", metavar="ROW", help=", ".join(ROWS))
     parser.add_argument(
-        "--only", action="append", choices=ROWS, metavar="ROW", help=", ".join(ROWS)
+        "--soak", action="store_true", help="the longer rows instead: " + ", ".join(SOAK)
     )
-    parser.add_argument("--soak", action="store_true", help="the longer rows instead")
     options = parser.parse_args(arguments)
-    rows = [row for row in (SOAK if options.soak else ROWS) if row in (options.only or ROWS)]
+    there = SOAK if options.soak else ROWS
+    for row in options.only or ():
+        if row not in there:
+            parser.error(f"no such row here: {row} (there are {', '.join(there)})")
+    rows = [row for row in there if row in (options.only or there)]
     figures: list[Figure] = []
     failed = []
     for row in rows:

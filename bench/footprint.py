@@ -1,12 +1,12 @@
 """Memory and processor time of a daemon that nobody asks anything: its parent process and its
 worker together, on the host where they take most."""
 
-import os
 import time
 from pathlib import Path
 
 from bench.figure import Figure, figure
 from bench.labs import IMAGE, SLEEP, lab_of, progress
+from bench.processor import seconds_of
 from shoal.lab import Host, Lab
 from shoal.lab.system import run
 
@@ -15,8 +15,6 @@ SETTLE = 20.0  # seconds after the last container was started
 WATCH = 60.0  # seconds
 RSS_GATE, RSS_PEER = 60.0, 150.0  # MiB; Uncloud's own number
 CPU_GATE, CPU_PEER = 1.0, 5.0  # percent of a core; k3s agent
-
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def measure() -> list[Figure]:
@@ -49,17 +47,11 @@ def measure() -> list[Figure]:
 
 def _processor_times(lab: Lab) -> list[float]:
     """Seconds of user and system time of each host's daemon."""
-    return [sum(map(_seconds, _pids(host))) for host in lab.hosts]
+    return [sum(map(seconds_of, _pids(host))) for host in lab.hosts]
 
 
 def _pids(host: Host) -> list[int]:
     return [process.pid for process in host.daemon_processes()]
-
-
-def _seconds(pid: int) -> float:
-    # The program's name in parentheses may hold anything, the numbers come after it.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def _memory(host: Host, kind: str) -> float:
