@@ -3,11 +3,13 @@
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from shoal.lab import Lab, LabError, Quality
 from shoal.lab.system import environment, require_tools
+from shoal.model.options import Discovery
 
 
 def _lab(ctx: click.Context, _param: click.Parameter, name: str) -> Lab:
@@ -58,6 +60,13 @@ def lab() -> None:
     help="Which hosts get the images: `all`, `first` or names.",
 )
 @click.option("--record", is_flag=True, help="Record the daemons, for `shoal sim replay`.")
+@click.option(
+    "--discovery",
+    type=click.Choice(get_args(Discovery)),
+    default="view",
+    show_default=True,
+    help="How the cloud finds room, as of `shoal create`.",
+)
 @click.option("--keep", is_flag=True, help="If it fails, leave what is half made, to look at.")
 @click.option("--progress/--quiet", default=True, help="Say what happens meanwhile.")
 @_lab_option
@@ -70,6 +79,7 @@ def up(
     images: tuple[Path, ...],
     images_on: str,
     record: bool,
+    discovery: Discovery,
     keep: bool,
     progress: bool,
 ) -> None:
@@ -81,6 +91,7 @@ def up(
         images=images,
         images_on=images_on,
         record=record,
+        discovery=discovery,
         keep=keep,
         progress=(lambda line: click.echo(line, err=True)) if progress else (lambda _line: None),
     )
