@@ -1,6 +1,7 @@
 """Experiments from file to report: figures in their bands, the same to the byte, interrupted."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -272,6 +273,35 @@ def test_a_sweep_in_processes_is_the_same_as_one_after_the_other() -> None:
     }
     assert alone == pooled
     assert set(alone) == {1, 2}
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        'name = "s"\nnodes = 400\nduration = "2h"\n'
+        '[sweep]\nseeds = [1, 2, 3]\nstrategies = ["multiple"]\n'
+    )
+    command = [sys.executable, "-m", "shoal", "sim", "run", str(file), "--format", "csv", "--quiet"]
+    whole = subprocess.run([*command, "--out", tmp_path / "whole"], check=False, timeout=120)
+    assert whole.returncode == 0
+
+    parts = [*command, "--out", str(tmp_path / "parts")]
+    sweep = subprocess.Popen(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert sweep.stdout is not None
+    assert "seed1" in sweep.stdout.readline()  # the first is complete, the others are not
+    sweep.send_signal(signal.SIGINT)
+    _, said = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, said
+    assert "the same command goes on with --resume" in said
+
+    done = subprocess.run([*parts, "--resume"], check=False, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"seed1" not in done.stdout
+    for seed in (1, 2, 3):
+        place = f"s-multiple-400-base2-seed{seed}/summary.json"
+        assert (tmp_path / "parts" / place).read_bytes() == (
+            tmp_path / "whole" / place
+        ).read_bytes()
 
 
 def test_a_sweep_on_a_dask_cluster() -> None:

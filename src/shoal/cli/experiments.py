@@ -15,7 +15,7 @@ from shoal.sim.experiments import checkpoint, tables, toml
 from shoal.sim.experiments import experiment as described
 from shoal.sim.experiments.report.page import page, short_names
 from shoal.sim.experiments.report.table import plain
-from shoal.sim.experiments.results import RUN, SUMMARY, Result, outside
+from shoal.sim.experiments.results import RUN, SUMMARY, Result, is_finished, outside
 from shoal.sim.experiments.runner import Order
 from shoal.sim.experiments.sweep import carry_out_all
 
@@ -108,18 +108,22 @@ def run(
             quiet=quiet,
         )
         for single in described.runs(experiment)
+        if not (resume and is_finished(single, out / single.label))
     ]
     wrong: list[str] = []
     interrupted = False
-    for order, result in carry_out_all(orders, jobs=jobs, executor=executor):
-        if result is None:
-            interrupted = True
-            click.echo(f"{order.experiment.label}: interrupted; go on with --resume", err=True)
-            if stop_after is None:
-                break
-        else:
-            _keep(result, out / order.experiment.label, form)
-            wrong += outside(result.summary, order.experiment.bands)
+    try:
+        for order, result in carry_out_all(orders, jobs=jobs, executor=executor):
+            if result is None:
+                interrupted = True
+                click.echo(f"{order.experiment.label}: interrupted", err=True)
+            else:
+                _keep(result, out / order.experiment.label, form)
+                wrong += outside(result.summary, order.experiment.bands)
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        click.echo("interrupted: the same command goes on with --resume", err=True)
     for line in wrong:
         click.echo(f"shoal: {line}", err=True)
     if interrupted or wrong:

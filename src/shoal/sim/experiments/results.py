@@ -19,7 +19,7 @@ import msgspec
 
 from shoal.core.ring import chord
 from shoal.sim.experiments.cores import offers_of, state_of
-from shoal.sim.experiments.experiment import SECOND
+from shoal.sim.experiments.experiment import SECOND, Experiment
 from shoal.sim.experiments.quantiles import spread
 from shoal.sim.experiments.tables import Format, Table, write
 from shoal.sim.experiments.toml import builtins
@@ -80,6 +80,15 @@ def result_of(world: World, *, command: str, cpu: float, wall: float) -> Result:
         },
         tables={"nodes": _nodes(world, traffic), "requests": _requests(world)},
     )
+
+
+def is_finished(experiment: Experiment, directory: Path) -> bool:
+    """Whether the directory has the result of exactly this experiment."""
+    try:
+        summary = msgspec.json.decode((directory / SUMMARY).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(summary, dict) and summary.get("experiment") == builtins(experiment)
 
 
 def peak_memory() -> int:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from threading import current_thread, main_thread
 
@@ -36,25 +37,35 @@ class Order:
 
 
 class _Interrupts:
-    """SIGINT as a flag; the second one kills as usual."""
+    """SIGINT and SIGTERM as a flag; the second SIGINT kills as usual. The end of the process that
+    a run was handed to this one by counts too."""
 
     def __init__(self) -> None:
-        self.stopped = False
+        self._stopped = False
+        self._parent = parent_process()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped or (self._parent is not None and not self._parent.is_alive())
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         if current_thread() is not main_thread():  # signals are the main thread's
             yield
             return
-        before = signal.signal(signal.SIGINT, self._stop)
+        before = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def _stop(self, _number: int, _frame: object) -> None:
-        self.stopped = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _stop(self, number: int, _frame: object) -> None:
+        self._stopped = True
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def carry_out(order: Order) -> Result | None:

@@ -1,10 +1,11 @@
 """Several runs: one after the other, in processes of this machine, or on a Dask cluster."""
 
+import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from shoal.model.errors import BadRequest, NotSupported
@@ -20,7 +21,8 @@ def carry_out_all(
     """Every order with its result, as they come.
 
     executor: `dask://HOST:PORT` of a scheduler, else `jobs` processes are used, a fresh one for
-    each run, so that its memory is its own. Raises ShoalError.
+    each run, so that its memory is its own. Raises ShoalError; KeyboardInterrupt once the runs
+    that were under way have left their checkpoints.
     """
     if executor is None and len(orders) == 1:
         yield orders[0], carry_out(orders[0])
@@ -30,12 +32,26 @@ def carry_out_all(
         orders = [replace(order, directory=None, quiet=True) for order in orders]
     with _executor(executor, min(jobs, len(orders))) as pool:
         running = {pool.submit(carry_out, order): order for order in orders}
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
+        except KeyboardInterrupt:
+            _stop(list(running))
+            raise
         finally:
-            for future in running:  # after an interruption what has not begun shall not begin
-                future.cancel()
+            signal.signal(signal.SIGTERM, before)
+
+
+def _stop(running: list[Future[Result | None]]) -> None:
+    """What has not begun does not begin; the rest leaves checkpoints."""
+    for future in running:
+        future.cancel()
+    # A pool hands out one run more than it has processes: that one begins when another stops.
+    while not all(future.done() for future in running):
+        for process in active_children():
+            process.terminate()
+        wait(running, timeout=1)
 
 
 @contextmanager
