@@ -6,9 +6,11 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from shoal.core.discovery import Candidate, Demand, Settings, StrategyName, strategy
+from shoal.core.discovery.contract import Candidate, Demand, StrategyName
 from shoal.core.discovery.launch import Launch, Launched, Launcher, Stop
 from shoal.core.discovery.ledger import Ledger
+from shoal.core.discovery.settings import Settings
+from shoal.core.discovery.strategies import strategy
 from shoal.core.discovery.view import View
 from shoal.core.ring.circle import SIZE
 from shoal.core.ring.port import Draw, Timer

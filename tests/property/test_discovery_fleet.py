@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.core.discovery import Candidate, Demand, Policy
+from shoal.core.discovery.contract import Candidate, Demand, Policy
 from shoal.core.discovery.fleet import Fleet
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.rank import score

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from discovery_cloud import Cloud, demand
 
-from shoal.core.discovery import STRATEGIES, Demand, Settings, StrategyName
+from shoal.core.discovery.contract import STRATEGIES, Demand, StrategyName
 from shoal.core.discovery.launch import Launch, Launched, Stop
 from shoal.core.discovery.messages import (
     Carried,
@@ -17,6 +17,7 @@ from shoal.core.discovery.messages import (
 )
 from shoal.core.discovery.offers import OfferMarket
 from shoal.core.discovery.presets import CARAVELA, machine
+from shoal.core.discovery.settings import Settings
 from shoal.core.ring.port import Draw
 
 MINUTE = 60

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.core.discovery import Demand
+from shoal.core.discovery.contract import Demand
 from shoal.core.discovery.partitions import (
     ClassShare,
     CoreShare,

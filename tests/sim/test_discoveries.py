@@ -6,7 +6,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.model.options import Discovery
 from shoal.sim.faults import plan_of
 from shoal.sim.run import Run

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shoal.core.discovery import Candidate, Demand
+from shoal.core.discovery.contract import Candidate, Demand
 from shoal.core.discovery.presets import CARAVELA
 from shoal.core.ring.port import Timer
 

@@ -2,10 +2,12 @@
 
 from discovery_port import MINUTE, SECOND, RecordingPort, demand
 
-from shoal.core.discovery import Candidate, Settings, strategy
 from shoal.core.discovery.central import ANSWER, BEAT, Central
+from shoal.core.discovery.contract import Candidate
 from shoal.core.discovery.messages import Ask, Choice, Free, GetFree, Report
 from shoal.core.discovery.random_nodes import RandomNodes
+from shoal.core.discovery.settings import Settings
+from shoal.core.discovery.strategies import strategy
 from shoal.core.discovery.view import View
 from shoal.core.ring.port import Draw, Timer
 

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from discovery_port import SECOND, RecordingPort, demand, node_in, partition_of
 
-from shoal.core.discovery import Candidate, Demand, Settings
 from shoal.core.discovery.buyer import ANSWER
+from shoal.core.discovery.contract import Candidate, Demand
 from shoal.core.discovery.hits import MOST_HITS, Hits
 from shoal.core.discovery.messages import Carried, GetOffers, Offers
 from shoal.core.discovery.offers import OfferMarket
 from shoal.core.discovery.presets import CARAVELA
-from shoal.core.discovery.settings import Variant
+from shoal.core.discovery.settings import Settings, Variant
 from shoal.core.ring.port import Draw, Timer
 
 LARGE = demand(0, 3, 3000)

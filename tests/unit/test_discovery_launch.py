@@ -2,12 +2,13 @@
 
 from discovery_port import SECOND, RecordingPort, demand
 
-from shoal.core.discovery import Candidate, Demand, Settings
 from shoal.core.discovery.central import Central
+from shoal.core.discovery.contract import Candidate, Demand
 from shoal.core.discovery.launch import ANSWER, Launch, Launched, Launcher, Stop
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.messages import Report
 from shoal.core.discovery.random_nodes import RandomNodes
+from shoal.core.discovery.settings import Settings
 from shoal.core.discovery.view import View
 from shoal.core.ring.port import Draw, Timer
 

@@ -2,9 +2,9 @@
 
 from discovery_port import RecordingPort, demand
 
-from shoal.core.discovery import Settings
 from shoal.core.discovery.central import Central
 from shoal.core.discovery.messages import Report
+from shoal.core.discovery.settings import Settings
 from shoal.core.ring.port import Draw
 
 TOTAL = demand(0, 4, 4096)

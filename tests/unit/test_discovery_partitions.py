@@ -3,7 +3,7 @@
 import pytest
 from discovery_port import demand, partition_of
 
-from shoal.core.discovery import Demand
+from shoal.core.discovery.contract import Demand
 from shoal.core.discovery.partitions import (
     ClassShare,
     CoreShare,

@@ -2,7 +2,7 @@
 
 from discovery_port import demand
 
-from shoal.core.discovery import Candidate, Demand
+from shoal.core.discovery.contract import Candidate, Demand
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.rank import Ranking, score
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from discovery_port import MINUTE, SECOND, RecordingPort, demand, node_in, partition_of
 
-from shoal.core.discovery import Demand, Settings
+from shoal.core.discovery.contract import Demand
 from shoal.core.discovery.messages import (
     CreateOffer,
     Refreshed,
@@ -17,7 +17,7 @@ from shoal.core.discovery.messages import (
 )
 from shoal.core.discovery.offers import OfferMarket
 from shoal.core.discovery.presets import CARAVELA
-from shoal.core.discovery.settings import Variant
+from shoal.core.discovery.settings import Settings, Variant
 from shoal.core.discovery.supplier import CHECK, SUPPLY
 from shoal.core.ring.port import Draw, Timer
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from discovery_port import MINUTE, SECOND, RecordingPort, demand, node_in, partition_of
 
-from shoal.core.discovery import Candidate, Settings
+from shoal.core.discovery.contract import Candidate
 from shoal.core.discovery.messages import (
     CreateOffer,
     GetOffers,
@@ -17,6 +17,7 @@ from shoal.core.discovery.messages import (
     UpdateOffer,
 )
 from shoal.core.discovery.offers import OfferMarket
+from shoal.core.discovery.settings import Settings
 from shoal.core.discovery.trader import ADVERTISE, REFRESH, RELAY
 from shoal.core.ring.port import Draw, Timer
 

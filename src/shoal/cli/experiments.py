@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from shoal.core.discovery import STRATEGIES, StrategyName
+from shoal.core.discovery.contract import STRATEGIES, StrategyName
 from shoal.model.errors import BadRequest
 from shoal.sim.experiments import checkpoint, tables, toml
 from shoal.sim.experiments import experiment as described

@@ -6,14 +6,15 @@ exactly what was written.
 """
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shoal.core import events as e
 from shoal.core import messages as m
-from shoal.core.candidates import TIMER, Candidates, Everybody, Sought
+from shoal.core.candidates import Candidates, Everybody
 from shoal.core.context import SECOND, Context, Timer
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.core.effects import Announce, Effect, Log
 from shoal.core.events import Now
 from shoal.core.host.agent import RELEASED, HostAgent
@@ -26,6 +27,9 @@ from shoal.core.placement import ClusterView
 from shoal.core.requests import Requests
 from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
 from shoal.model.node import NodeInfo
+
+if TYPE_CHECKING:
+    from shoal.core.sought import Sought
 
 COPIES = 3
 SYSTEM_COPIES = 5
@@ -68,9 +72,7 @@ class NodeCore:
         self.market: Sought | None = None
         self.candidates: Candidates = Everybody()
         if discovery != "view":
-            self.market = self.candidates = Sought(
-                self.context, self.members, discovery, self._candidates_found
-            )
+            self.market = self.candidates = self._sought(discovery)
         rows = list(spaces.get(LEDGER, {}).values())
         guards = list(spaces.get(RELEASED, {}).items())
         self.host = HostAgent(self.context, self.members, rows, guards)
@@ -80,6 +82,11 @@ class NodeCore:
         self._system = vcluster_id(cloud, SYSTEM)
         self._restore(spaces, founder=founder)
         self.context.after(ANNOUNCE_EVERY, "announce")
+
+    def _sought(self, discovery: StrategyName) -> "Sought":
+        from shoal.core.sought import Sought  # most daemons never need it
+
+        return Sought(self.context, self.members, discovery, self._candidates_found)
 
     def _restore(self, spaces: dict[str, dict[str, bytes]], *, founder: bool) -> None:
         holds = spaces.get(HOLDS, {})
@@ -235,7 +242,7 @@ class NodeCore:
             "ring": self.members.ring.fire,
         }
         if self.market is not None:
-            keyed[TIMER] = self.market.fire
+            keyed["market"] = self.market.fire
         if timer.kind in own:
             own[timer.kind]()
         elif timer.kind in keyed:

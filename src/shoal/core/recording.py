@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.core.effects import Effect, Put
 from shoal.core.events import Event, Now
 from shoal.core.keeper.objects import Placement

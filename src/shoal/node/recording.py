@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.core.effects import Effect
 from shoal.core.events import Event, Now
 from shoal.core.node import NodeCore, Stored

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.sim.engine import Mood
 from shoal.sim.host import Host
 from shoal.sim.membership import Membership

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from shoal.core import effects as f
 from shoal.core import events as e
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 from shoal.core.node import NodeCore
 from shoal.model.ids import DEFAULT, vcluster_id
 from shoal.model.node import NodeInfo

@@ -6,13 +6,15 @@ tokens below zero, so that nobody counts them as a request's.
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 import msgspec
 
 from shoal.core.ring.port import Port, Timer
 
 Policy = Literal["binpack", "spread"]
+StrategyName = Literal["single", "multiple", "multiple-updates", "random", "central", "view"]
+STRATEGIES: Final[tuple[StrategyName, ...]] = get_args(StrategyName)
 
 
 class Demand(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shoal.core.discovery import StrategyName
-from shoal.core.discovery import strategy as make_discovery
 from shoal.core.discovery.central import Central
+from shoal.core.discovery.contract import StrategyName
 from shoal.core.discovery.launch import Launcher
 from shoal.core.discovery.ledger import Ledger
 from shoal.core.discovery.offers import OfferMarket
 from shoal.core.discovery.settings import Settings
+from shoal.core.discovery.strategies import strategy as make_discovery
 from shoal.core.discovery.view import View
 from shoal.core.ring.port import Draw
 from shoal.sim.experiments.experiment import Experiment

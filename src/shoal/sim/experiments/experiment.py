@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shoal.core.discovery import StrategyName
+from shoal.core.discovery.contract import StrategyName
 
 MS = 1_000_000
 SECOND = 1_000 * MS
