@@ -33,6 +33,7 @@ from shoal.model.ops import (
     WhyContainer,
 )
 from shoal.model.resources import Capacity, Load
+from shoal.node.doctor.findings import Examination, Finding, examination
 from shoal.node.service import EnginePort, Member, WaitCondition, WaitOutcome
 
 CLOUD = "6f9619ff8b86d011b42d00c04fc964ff"
@@ -193,6 +194,7 @@ class FakeAdmin:
 
     def __init__(self) -> None:
         self.lifetimes: list[int] = []
+        self.findings: list[Finding] = []
 
     def status(self) -> StatusReport:
         return StatusReport(
@@ -208,6 +210,9 @@ class FakeAdmin:
             vclusters=(VclusterStatus("default", vcluster_id(CLOUD, "default"), "a", ("b",)),),
             risk=("at risk: one copy only",),
         )
+
+    async def examine(self) -> Examination:
+        return examination("a", self.findings)
 
     async def create_token(self, ttl_seconds: int) -> str:
         self.lifetimes.append(ttl_seconds)

@@ -39,6 +39,7 @@ _COMMANDS = {
     **_CONTAINER_COMMANDS,
     "events": Entry("shoal.cli.events", "events", "Show what happened to containers"),
     "status": Entry(_CLOUD, "status", "Show how the cloud is"),
+    "doctor": Entry("shoal.cli.doctor", "doctor", "Say what is wrong with this node, and its fix"),
     "node": Entry(_CLOUD, "node", "List and inspect nodes"),
     "token": Entry(_CLOUD, "token", "Make tokens with which machines join"),
     "lab": Entry("shoal.cli.lab", "lab", "A cloud of several hosts on this machine, with faults"),

@@ -43,6 +43,10 @@ class HybridClock:
             return
         self._offsets_ms[peer] = (peer_wall_ns - wall_ns) // 1_000_000
 
+    def offsets_ms(self) -> dict[str, int]:
+        """How far (ms) each peer's clock was ahead when it was last heard, less the way here."""
+        return dict(self._offsets_ms)
+
     def offset_ms(self) -> int:
         """How far (ms) stamps are moved off the own wall clock, after the peers' median."""
         if not self._offsets_ms:

@@ -9,8 +9,10 @@ from shoal.api.native.ports import StatusReport, VclusterStatus
 from shoal.core.keeper.vcluster import Vcluster
 from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
 from shoal.model.ops import WriteObject
+from shoal.model.options import NodeOptions
 from shoal.node.certificates import fingerprint
 from shoal.node.daemon import Daemon
+from shoal.node.doctor.findings import Examination
 from shoal.node.doorman import TOKEN
 from shoal.node.identity import Credentials
 from shoal.node.tokens import create_token
@@ -22,9 +24,10 @@ _ADDRESSES = 4
 class Admin:
     """AdminPort over a daemon."""
 
-    def __init__(self, daemon: Daemon, credentials: Credentials) -> None:
+    def __init__(self, daemon: Daemon, credentials: Credentials, options: NodeOptions) -> None:
         self._daemon = daemon
         self._credentials = credentials
+        self._options = options
         self.ready = False
 
     def status(self) -> StatusReport:
@@ -76,6 +79,18 @@ class Admin:
             if item.keeper is not None:
                 lines += [f"{name}: {note}" for name, note in item.keeper.notes()]
         return lines
+
+    async def examine(self) -> Examination:
+        from shoal.node.doctor.visit import visit_node  # late: most nodes never need it
+
+        daemon = self._daemon
+        own = daemon.shell.core.members.own
+        return await visit_node(self._options, own, daemon.prober, self._clock_offsets)
+
+    def _clock_offsets(self) -> dict[str, int]:
+        """How far (ns) peers' clocks were ahead when last heard."""
+        offsets = self._daemon.shell.core.context.clock.offsets_ms()
+        return {node: offset * 1_000_000 for node, offset in offsets.items()}
 
     async def create_token(self, ttl_seconds: int) -> str:
         up = [m.info for m in self._daemon.members() if m.state == "up"]

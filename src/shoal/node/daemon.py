@@ -38,11 +38,13 @@ from shoal.model.ops import (
 )
 from shoal.model.options import NodeOptions
 from shoal.node import images, membership
+from shoal.node.doctor.peers import Prober
 from shoal.node.doorman import Doorman
 from shoal.node.engine_driver import EngineDriver
 from shoal.node.following import EVENTS, EventHub, Merge, Subscription
 from shoal.node.identity import Credentials, Identity
 from shoal.node.kinship_membership import KinshipMembership
+from shoal.node.membership import MEMBERSHIP_OFFSET
 from shoal.node.recording import RecordedCore, open_recording
 from shoal.node.rpc import CallContext, Endpoint, Methods
 from shoal.node.service import EnginePort, Member, WaitCondition, WaitOutcome
@@ -52,8 +54,6 @@ from shoal.node.transport import Transport
 from shoal.node.waiting import wait
 
 REFRESH = "refresh"
-#: Membership has a port of its own: its exchange of lists takes TCP as well as UDP.
-MEMBERSHIP_OFFSET = 2
 _SLACK = 2.0  # seconds by which the core's own deadline comes first
 
 
@@ -114,6 +114,13 @@ class Daemon:
             now=time.time_ns,
         )
         self.doorman.register(methods)
+        self.prober = Prober(
+            self.node_id,
+            transport=lambda: self.transport,
+            membership=self.membership,
+            members=self.members,
+        )
+        self.prober.register(methods)
         self._merge = Merge(self.transport, lambda: self.shell.core.members.present())
 
     def _docker(self) -> Engine:
@@ -202,6 +209,8 @@ class Daemon:
                     self._feed(up)
                 case membership.MemberRefuted():
                     self._feed(self._up[event.node_id])
+                case membership.MemberSaid():
+                    self.prober.heard(event.node_id, event.data)
                 case membership.MemberSuspect():
                     self._feed(PeerSuspect(event.node_id))
                 case membership.MemberDown():

@@ -18,6 +18,7 @@ from shoal.node.membership import (
     MemberLeft,
     MemberMeta,
     MemberRefuted,
+    MemberSaid,
     MembershipEvent,
     MemberSuspect,
     MemberUp,
@@ -107,6 +108,12 @@ class KinshipMembership:
         except kinship.MetaTooLarge as error:
             raise MetaTooLarge(str(error)) from error
 
+    async def say(self, node_id: str, data: bytes) -> None:
+        try:
+            await self._running.send(node_id, data)
+        except kinship.KinshipError as error:
+            raise Unavailable(f"nothing can be said to node {short(node_id)}: {error}") from error
+
     async def install_key(self, key: bytes) -> None:
         """First step of a rotation, on every node: understand packets under `key`."""
         await self._running.keyring.install(key)
@@ -154,6 +161,8 @@ class KinshipMembership:
         match event:
             case kinship.NameConflict(member=member, other_addr=other):
                 log.warning("two nodes claim one id", node=short(member.name), other=other)
+            case kinship.UserMessage(sender=sender, data=data):
+                yield MemberSaid(sender.name, data)
             case kinship.MemberDead(member=member) | kinship.MemberLeft(member=member):
                 yield from self._gone(member, left=isinstance(event, kinship.MemberLeft))
             case (

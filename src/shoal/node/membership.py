@@ -11,6 +11,10 @@ from shoal.node.rpc import Endpoint
 
 KEY_SIZE = 32
 
+#: Membership has a port of its own, so far after that of RPC: its exchange of lists takes TCP as
+#: well as UDP.
+MEMBERSHIP_OFFSET = 2
+
 #: Bytes that a node's metadata may take when encoded: it must fit one datagram with room left.
 META_LIMIT = 960
 
@@ -60,7 +64,16 @@ class MemberMeta(msgspec.Struct, frozen=True):
     meta: dict[str, str]
 
 
-MembershipEvent = MemberUp | MemberSuspect | MemberRefuted | MemberDown | MemberLeft | MemberMeta
+class MemberSaid(msgspec.Struct, frozen=True):
+    """A datagram that a node sent by `say`. Nodes of one cloud could claim to be one another."""
+
+    node_id: str
+    data: bytes
+
+
+MembershipEvent = (
+    MemberUp | MemberSuspect | MemberRefuted | MemberDown | MemberLeft | MemberMeta | MemberSaid
+)
 
 
 class Membership(Protocol):
@@ -85,6 +98,11 @@ class Membership(Protocol):
 
     async def update_meta(self, meta: Mapping[str, str]) -> None:
         """Replace what peers see of this node. Raises MetaTooLarge."""
+        ...
+
+    async def say(self, node_id: str, data: bytes) -> None:
+        """Send up to 1 kB in one datagram, which may be lost. Raises Unavailable when the node
+        is none of those that are there."""
         ...
 
     def events(self) -> AsyncGenerator[MembershipEvent, None]:

@@ -67,7 +67,7 @@ async def serve(options: NodeOptions) -> None:
         credentials,
         (state / GOSSIP_KEY).read_bytes(),
     )
-    admin = Admin(daemon, credentials)
+    admin = Admin(daemon, credentials, options)
     heart = asyncio.create_task(_beat(daemon, stop))
     runners: list[web.AppRunner] = []
     try:

@@ -25,6 +25,7 @@ from shoal.model.container import ContainerView
 from shoal.model.errors import ShoalError
 from shoal.model.ids import DEFAULT, vcluster_id
 from shoal.model.ops import Done, Why
+from shoal.node.doctor.findings import Examination
 from shoal.node.service import Member, Service
 
 _VCLUSTER = "/v1/vclusters/{vcluster}"
@@ -87,6 +88,7 @@ def make_routes(handlers: Handlers) -> list[Route]:
 def _cloud_routes(h: Handlers) -> list[Route]:
     return [
         Route("GET", "/v1/status", h.status, "How this node and its cloud are", None, StatusReport),
+        Route("GET", "/v1/doctor", h.examine, "What is wrong with this node", None, Examination),
         Route("GET", "/v1/nodes", h.list_nodes, "Nodes of the cloud", None, list[NodeSummary]),
         Route("GET", "/v1/nodes/{node}", h.get_node, "One node with its images", None, Member),
         Route(

@@ -67,6 +67,9 @@ class Handlers:
     async def status(self, _: web.Request) -> web.StreamResponse:
         return reply(self._admin.status())
 
+    async def examine(self, _: web.Request) -> web.StreamResponse:
+        return reply(await self._admin.examine())
+
     async def list_nodes(self, _: web.Request) -> web.StreamResponse:
         here = self._service.node_id
         return reply([summarize_node(each, here=here) for each in self._service.members()])

@@ -4,6 +4,8 @@ from typing import Protocol
 
 import msgspec
 
+from shoal.node.doctor.findings import Examination
+
 
 class VclusterStatus(msgspec.Struct, frozen=True):
     """Who looks after a vcluster, by node name, as this node sees it."""
@@ -37,6 +39,10 @@ class AdminPort(Protocol):
 
     def status(self) -> StatusReport:
         """From memory, without waiting for anybody."""
+        ...
+
+    async def examine(self) -> Examination:
+        """Look at this machine, and dial all peers and be dialled by them; within a minute."""
         ...
 
     async def create_token(self, ttl_seconds: int) -> str:

@@ -1,0 +1,73 @@
+"""What an operator is told of a cloud: whether it is well, and if not, what is wrong."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from cloud import Cloud, eventually
+
+pytestmark = pytest.mark.lab
+
+
+def visit(cloud: Cloud, host: str) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and findings of `shoal doctor` on a host."""
+    done = cloud.shoal(host, "doctor", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout)["findings"]
+
+
+def problems(findings: list[dict[str, Any]]) -> list[str]:
+    return [one["text"] for one in findings if one["level"] == "problem"]
+
+
+@contextmanager
+def dropped(cloud: Cloud, host: str, match: str) -> Iterator[None]:
+    """The host drops what comes in and matches."""
+    commands = (
+        "add table inet trouble",
+        "add chain inet trouble input { type filter hook input priority -10; }",
+        f"add rule inet trouble input {match} drop",
+    )
+    cloud.host(host).exec("nft", "; ".join(commands))
+    try:
+        yield
+    finally:
+        cloud.host(host).exec("nft", "delete table inet trouble")
+
+
+def test_the_doctor_finds_all_hosts_well(cloud: Cloud) -> None:
+    for host in cloud.names:
+        code, findings = visit(cloud, host)
+        assert (code, problems(findings)) == (0, [])
+        ways = [one["node"] for one in findings if one["check"] == "ports"]
+        assert sorted(ways) == cloud.others(host)
+
+
+def test_the_doctor_names_a_port_that_is_closed_one_way(cloud: Cloud) -> None:
+    peer = cloud.host("b").address
+    with dropped(cloud, "a", f"ip saddr {peer} udp dport 7442"):
+        code, findings = visit(cloud, "a")
+        assert code == 1
+        (finding,) = [one for one in findings if one["level"] == "problem"]
+        assert finding["text"].startswith("UDP 7442 from b to this machine is blocked")
+        assert f"open UDP 7442 from {peer}" in finding["fix"]
+        # The other side sees the same the other way round.
+        assert any(
+            "UDP 7442 from this machine to a" in text for text in problems(visit(cloud, "b")[1])
+        )
+    eventually("the host is well again", lambda: visit(cloud, "a")[0] == 0)
+
+
+def test_the_doctor_names_an_engine_that_is_away_here_and_elsewhere(cloud: Cloud) -> None:
+    pid = cloud.host("c").exec("cat", "/run/docker.pid").stdout.strip()
+    cloud.host("c").exec("kill", "-KILL", pid)
+    code, findings = visit(cloud, "c")
+    assert code == 1
+    assert any("container engine" in text and "is away" in text for text in problems(findings))
+    eventually(
+        "a peer tells of it too",
+        lambda: "the engine of c does not answer" in problems(visit(cloud, "a")[1]),
+        timeout=20,
+    )
