@@ -52,6 +52,7 @@ def nodes(draw: st.DrawFn) -> NodeInfo:
         ),
         load=draw(loads),
         engine=EngineInfo(up=draw(mostly)),
+        cordoned=not draw(mostly),
         images=tuple(ImageInfo(one) for one in draw(st.sets(st.sampled_from(IMAGES)))),
     )
 

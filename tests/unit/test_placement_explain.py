@@ -126,3 +126,15 @@ def test_what_a_container_takes_does_not_speak_against_its_own_host(in_flight: b
     own = explain(request, view, key="container", hosted_by=id_of("a"))
     assert [one.name for one in own.eligible] == ["a"]
     assert explain(request, view, key="other").eligible == ()
+
+
+def test_a_cordoned_host_is_told_with_the_command_that_opens_it() -> None:
+    view = view_of(node("a", cordoned=True), node("b"))
+    (b, a) = explain(needs(), view, key="container").nodes
+    assert (b.name, a.filter) == ("b", "cordoned")
+    assert a.reason == "it is cordoned: shoal node uncordon a"
+    assert summary(view, rules(pins=((id_of("a"), "label shoal.node=a"),))) == (
+        "no node can run it: 1 of 2 is cordoned (shoal node uncordon a), "
+        "1 is not the host a that it is pinned to (label shoal.node=a); "
+        "would fit without the label shoal.node=a or after `shoal node uncordon a`"
+    )

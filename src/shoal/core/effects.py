@@ -39,7 +39,7 @@ class Send(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
-    """Answer a request of this node's own API."""
+    """Answer a request of this node's own API, or what an operator asked of it."""
 
     token: int
     answer: Answer

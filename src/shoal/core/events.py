@@ -5,7 +5,7 @@ import msgspec
 from shoal.core.effects import EngineAction
 from shoal.model.container import Phase, PortBinding
 from shoal.model.ids import Generation
-from shoal.model.node import EngineInfo, ImageInfo
+from shoal.model.node import EngineInfo, ImageInfo, NodeChange
 from shoal.model.ops import Operation
 from shoal.model.resources import Capacity, HostPort
 
@@ -107,6 +107,13 @@ class EngineSnapshot(msgspec.Struct, frozen=True, tag=True):
     architecture: str = ""
 
 
+class Operator(msgspec.Struct, frozen=True, tag=True):
+    """An operator asks something of this node. It is answered by a Reply to `token`."""
+
+    token: int
+    change: NodeChange
+
+
 class Tick(msgspec.Struct, frozen=True, tag=True):
     """The deadline that the core asked for has come."""
 
@@ -120,5 +127,6 @@ Event = (
     | EngineResult
     | EngineChanged
     | EngineSnapshot
+    | Operator
     | Tick
 )

@@ -90,6 +90,19 @@ class Members:
         peer = self.peers.get(node)
         return peer is not None and peer.present
 
+    def is_draining(self, node: str) -> bool:
+        peer = self.peers.get(node)
+        return peer is not None and peer.info.draining
+
+    def draining(self) -> list[str]:
+        """The nodes whose containers are to go elsewhere now. One whose engine is away could not
+        give up what it has: it waits."""
+        return [
+            node
+            for node, peer in self.peers.items()
+            if peer.info.draining and peer.state == "up" and peer.info.engine.up
+        ]
+
     def name(self, node: str) -> str:
         peer = self.peers.get(node)
         return peer.info.name if peer is not None else node[:12]

@@ -15,7 +15,7 @@ from shoal.core import messages as m
 from shoal.core.candidates import Candidates, Everybody
 from shoal.core.context import SECOND, Context, Timer
 from shoal.core.discovery.contract import StrategyName
-from shoal.core.effects import Announce, Effect, Log
+from shoal.core.effects import Announce, Effect, Log, Reply
 from shoal.core.events import Now
 from shoal.core.host.agent import RELEASED, HostAgent
 from shoal.core.host.entry import LEDGER
@@ -23,10 +23,13 @@ from shoal.core.keeper.copy import HOLDS, conflicts_of
 from shoal.core.keeper.vcluster import Vcluster
 from shoal.core.members import SPACE as MEMBERS
 from shoal.core.members import Members, revision_of
+from shoal.core.orders import SPACE as ORDERS
+from shoal.core.orders import Orders
 from shoal.core.placement import ClusterView
 from shoal.core.requests import Requests
 from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
 from shoal.model.node import NodeInfo
+from shoal.model.ops import Done
 
 if TYPE_CHECKING:
     from shoal.core.sought import Sought
@@ -63,7 +66,10 @@ class NodeCore:
         remembered = spaces.get(MEMBERS, {})
         # Above the last one, or peers that have it would ignore this run's inventory.
         self.context = Context(own.id, now, revision_of(remembered.get(own.id)))
-        own = msgspec.structs.replace(own, revision=self.context.stamp())
+        self._configured_labels = own.labels
+        self._orders = Orders.load(spaces.get(ORDERS, {}))
+        ordered = self._orders.fields(own.labels)
+        own = msgspec.structs.replace(own, revision=self.context.stamp(), **ordered)
         others = [blob for node, blob in remembered.items() if node != own.id]
         self.members = Members(self.context, own, others)
         self.view = ClusterView()
@@ -161,6 +167,8 @@ class NodeCore:
                 self.host.engine_changed(event)
             case e.EngineSnapshot():
                 self._engine_seen(event)
+            case e.Operator():
+                self._operator_asks(event)
             case e.PeerUp():
                 self._peer_up(event)
             case e.PeerSuspect():
@@ -198,6 +206,12 @@ class NodeCore:
         peer = self.members.peers.get(node)
         if peer is not None:
             self.view.update(peer.info, up=peer.state == "up")
+
+    def _operator_asks(self, event: e.Operator) -> None:
+        self._orders = self._orders.changed(event.change)
+        self.context.put(ORDERS, *self._orders.row())
+        self._change_own(self._orders.fields(self._configured_labels))
+        self.context.emit(Reply(event.token, Done(self.context.node_id)))
 
     def _engine_seen(self, event: e.EngineSnapshot) -> None:
         own = self.members.own

@@ -120,11 +120,12 @@ class Sought:
     def changed(self, own: NodeInfo) -> None:
         """The node's capacity or load is this now."""
         capacity, load = own.capacity, own.load
+        takes_more = own.engine.up and not own.cordoned
         used = Demand(own.cpu_class, load.cpu_millis, load.memory)
         free = Demand(
             own.cpu_class,
-            max(capacity.cpu_millis - load.cpu_millis, 0) if own.engine.up else 0,
-            max(capacity.memory - load.memory, 0) if own.engine.up else 0,
+            max(capacity.cpu_millis - load.cpu_millis, 0) if takes_more else 0,
+            max(capacity.memory - load.memory, 0) if takes_more else 0,
         )
         self.strategy.changed(free, used, load.containers)
 

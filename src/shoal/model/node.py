@@ -50,6 +50,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     version: str = ""
     started: int = 0  # wall clock, ns: when the daemon started
     admin: bool = False
+    cordoned: bool = False  # gets no more containers
+    draining: bool = False  # its containers are to run elsewhere; always cordoned too
 
     @property
     def endpoint(self) -> str:
@@ -59,3 +61,31 @@ class NodeInfo(msgspec.Struct, frozen=True):
 
     def has_image(self, image_id: str) -> bool:
         return any(image.id == image_id for image in self.images)
+
+
+class NodeChange(msgspec.Struct, frozen=True):
+    """What an operator wants otherwise at a node. None leaves it as it is, and so it is with the
+    labels that are not named; a label that is None is taken away."""
+
+    cordoned: bool | None = None
+    draining: bool | None = None
+    labels: dict[str, str | None] = {}
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """A container that a node holds. `moves`: a drain starts it elsewhere; else `stays_because`
+    says why not."""
+
+    id: str
+    name: str
+    vcluster: str
+    running: bool
+    moves: bool
+    stays_because: str = ""
+
+
+class Tenancy(msgspec.Struct, frozen=True):
+    """All that a node holds, and whether it is being emptied."""
+
+    draining: bool
+    tenants: tuple[Tenant, ...] = ()

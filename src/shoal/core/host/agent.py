@@ -17,6 +17,7 @@ from shoal.core.keeper.records import Record
 from shoal.core.members import Members
 from shoal.model.container import Status
 from shoal.model.ids import Generation
+from shoal.model.node import Tenancy
 from shoal.model.resources import Capacity, Load
 
 RELEASED = "released"
@@ -82,6 +83,11 @@ class HostAgent:
     @property
     def load(self) -> Load:
         return self.ledger.load()
+
+    def tenancy(self) -> Tenancy:
+        """All that is held here."""
+        tenants = tuple(entry.tenant() for entry in self.entries.values())
+        return Tenancy(self._members.own.draining, tenants)
 
     # -- assignments ---------------------------------------------------------------------------
 

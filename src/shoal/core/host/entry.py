@@ -9,6 +9,7 @@ from shoal.core.keeper.records import STATUS, Record, Records, successor
 from shoal.core.messages import Held, Release
 from shoal.model.container import Status
 from shoal.model.ids import Generation
+from shoal.model.node import Tenant
 
 LEDGER = "ledger"
 
@@ -99,6 +100,20 @@ class Entry:
             self.created,
             self.container.wished,
         )
+
+    def tenant(self) -> Tenant:
+        """It, for an operator who wants the host empty."""
+        moves = self.leaving is not None or self.container.to_run_elsewhere
+        why = "" if moves else self._stays_because()
+        return Tenant(self.id, self.container.name, self.vcluster, self.running, moves, why)
+
+    def _stays_because(self) -> str:
+        spec = self.container.spec
+        if spec is None:
+            return "no keeper has said yet what it is"
+        if not spec.movable:
+            return spec.stays_because or "it may not move"
+        return "it is stopped" if self.container.wish.state != "running" else "it has ended"
 
     def row(self) -> bytes:
         row = Row(

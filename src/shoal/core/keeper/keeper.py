@@ -8,6 +8,7 @@ from shoal.core.context import Context
 from shoal.core.keeper import records as r
 from shoal.core.keeper.board import Board
 from shoal.core.keeper.copy import Copy
+from shoal.core.keeper.drain import Drain
 from shoal.core.keeper.objects import Claim, Container, Life, Wish
 from shoal.core.keeper.reads import IMAGE, IMAGE_PREFIX, READS, answer_read
 from shoal.core.keeper.reconciler import FIRST_PLACEMENT, Reconciler
@@ -42,6 +43,7 @@ class Keeper:
         self.board = Board(copy)
         self.replication = Replication(context, copy)
         self.reconciler = Reconciler(context, members, self.board, view, candidates)
+        self.drain = Drain(context, members, self.board, self.reconciler)
         self.rivals = Rivals(context, members, self.board, view, self.reconciler)
         self._context = context
         self._members = members
@@ -97,7 +99,7 @@ class Keeper:
                     self._members,
                     operation,
                     partial=self.partial,
-                    note_of=self.reconciler.note,
+                    note_of=self.note,
                 )
 
     def _wait(self, waiter: Waiter) -> None:
@@ -247,7 +249,7 @@ class Keeper:
             for loser in self.board.copy.conflicts.values()
             if loser.object == container.id
         ]
-        view = view_of(container, self._members, note=self.reconciler.note(container.id))
+        view = view_of(container, self._members, note=self.note(container.id))
         return ops.Why(
             view, _summary(view, container, explanation.summary), verdicts, tuple(history)
         )
@@ -341,11 +343,16 @@ class Keeper:
         """Repeat what hosts and copies have not confirmed."""
         self.replication.resend()
         self.reconciler.nudge()
+        self.drain.nudge()
         self.settle()
+
+    def note(self, object_id: str) -> str:
+        """What keeps a container from what was asked, "" for nothing."""
+        return self.reconciler.note(object_id) or self.drain.note(object_id)
 
     def notes(self) -> list[tuple[str, str]]:
         """Names of containers and what keeps each from what was asked."""
-        found = [(c.name, self.reconciler.note(c.id)) for c in self.board.containers.values()]
+        found = [(c.name, self.note(c.id)) for c in self.board.containers.values()]
         return sorted((name, note) for name, note in found if note)
 
     # -- answering -----------------------------------------------------------------------------

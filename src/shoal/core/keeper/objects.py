@@ -77,6 +77,15 @@ class Container(msgspec.Struct):
         return self.living and self.life.state == "created"
 
     @property
+    def to_run_elsewhere(self) -> bool:
+        """Whether it is started on another host when its own is gone or drained."""
+        spec = self.spec
+        if spec is None or not spec.movable or self.wish.state != "running":
+            return False
+        ended = self.status.phase in ("exited", "dead")
+        return not ended or spec.restart.name in ("always", "unless-stopped")
+
+    @property
     def name(self) -> str:
         return self.claim.name if self.claim is not None else self.id[:12]
 

@@ -382,7 +382,7 @@ class Reconciler:
         assert container.spec is not None
         if container.life.state == "creating":
             self.place(container, "its host or engine went away", replacing=False)
-        elif not self._to_be_replaced(container):
+        elif not container.to_run_elsewhere:
             self._restless.discard(container.id)
         elif self._replaced < REPLACEMENTS_AT_ONCE:
             placement = container.placement
@@ -393,13 +393,6 @@ class Reconciler:
                 replacing=True,
             ):
                 self._replaced += 1
-
-    def _to_be_replaced(self, container: Container) -> bool:
-        spec = container.spec
-        if spec is None or not spec.movable or container.wish.state != "running":
-            return False
-        ended = container.status.phase in ("exited", "dead")
-        return not ended or spec.restart.name in ("always", "unless-stopped")
 
     # -- names ---------------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from shoal.model.container import Status
 
 #: How long a placement has, before an older instance that runs is preferred to waiting for it.
 SETTLE_WITHIN = 15 * SECOND
+#: The same when the older instance's host is drained: it goes on meanwhile, and the new host may
+#: have a large image to fetch.
+DRAIN_WITHIN = 300 * SECOND
 
 #: How far an instance has got: of two the further one is worth more.
 _NOTHING, _MADE, _HAS_RUN, _RUNS = range(4)
@@ -84,14 +87,18 @@ class Rivals:
         if not held.created or container.wish.state != "running":
             return False
         rank = self._rank(current, placement)
+        drained = self._members.is_draining(sender)
         if rank == _RUNS:
             assert current is not None
-            keep = held.running and held.started < current.started
+            keep = held.running and held.started < current.started and not drained
         else:
             # After its own boot a keeper has not heard of every host yet: not present is not gone.
             gone, _ = self._members.gone(placement.node)
             failed = current is not None and current.error_status != 0
-            late = gone or failed or self._waited(placement, held.id) > SETTLE_WITHIN
+            # One that refused has room for none: what runs must not wait for it.
+            refused = drained and placement.node in self._reconciler.attempt(held.id).excluded
+            patience = DRAIN_WITHIN if drained else SETTLE_WITHIN
+            late = gone or failed or refused or self._waited(placement, held.id) > patience
             keep = late and _rank_of(held) > rank
         if keep:
             reason = f"kept on {self._members.name(sender)}, where it runs"

@@ -50,6 +50,8 @@ def _phrase(
             text = f"{are} unreachable"
         case "engine":
             text = f"{has} no container engine that answers"
+        case "cordoned":
+            text = f"{are} cordoned (shoal node uncordon {first.state.info.name})"
         case "pin":
             node, why = request.rules.pins[0]
             text = f"{are} not the host {name_of(node)} that it is pinned to ({why})"
@@ -166,6 +168,10 @@ def _engine_back(_: PlacementRequest, states: Sequence[NodeState]) -> str:
     return f"when the container engine of {states[0].info.name} answers"
 
 
+def _uncordoned(_: PlacementRequest, states: Sequence[NodeState]) -> str:
+    return f"after `shoal node uncordon {states[0].info.name}`"
+
+
 _Remedies = Mapping[frozenset[str], Callable[[PlacementRequest, Sequence[NodeState]], str]]
 
 #: What to change for a node that fails exactly these filters.
@@ -184,4 +190,5 @@ _WAITING: Final[_Remedies] = {
     frozenset({"up"}): _host_back,
     frozenset({"engine"}): _engine_back,
     frozenset({"up", "engine"}): _host_back,
+    frozenset({"cordoned"}): _uncordoned,
 }

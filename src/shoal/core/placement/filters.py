@@ -35,6 +35,10 @@ def _engine_is_up(_: PlacementRequest, state: NodeState) -> bool:
     return state.info.engine.up
 
 
+def _is_open(_: PlacementRequest, state: NodeState) -> bool:
+    return not state.info.cordoned
+
+
 def _is_pinned_host(request: PlacementRequest, state: NodeState) -> bool:
     return all(node == state.info.id for node, _ in request.rules.pins)
 
@@ -84,6 +88,11 @@ def _ports_free(request: PlacementRequest, state: NodeState) -> bool:
 STATIC: Final = (
     Filter("up", _is_up, lambda *_: "unreachable"),
     Filter("engine", _engine_is_up, lambda *_: "its container engine does not answer"),
+    Filter(
+        "cordoned",
+        _is_open,
+        lambda _, s, __: f"it is cordoned: shoal node uncordon {s.info.name}",
+    ),
     Filter(
         "architecture",
         _architecture_fits,
