@@ -291,6 +291,6 @@ def test_an_image_that_no_host_has_is_pulled(client: Client, engine: str, regist
 
 def test_what_is_not_there_yet_is_named(client: Client) -> None:
     client.run("-d", "--name", "web", IMAGE, "sleep", "60")
-    assert "exec: not there yet" in client("exec", "web", "ls", code=1)
+    assert "commit: not there yet" in client("commit", "web", code=1)
     assert "networks: not there yet" in client("network", "ls", code=1)
     assert "did you mean 256m?" in client.run("-m", "256", IMAGE, code=125)

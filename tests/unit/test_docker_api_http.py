@@ -122,7 +122,7 @@ def test_a_container_goes_through_its_life() -> None:
         ("POST", "/containers/web/attach?stream=1", b"", 503, "in-memory engine"),
         ("GET", "/containers/json?size=1", b"", 501, "sizes"),
         ("GET", "/containers/json?filters=x", b"", 400, "invalid filter"),
-        ("POST", "/containers/web/exec", b"{}", 501, "exec: not there yet"),
+        ("POST", "/commit?container=web", b"{}", 501, "commit: not there yet"),
         ("DELETE", "/containers/web?link=1", b"", 501, "links"),
         ("GET", "/networks", b"", 501, "networks"),
         ("POST", "/v1.41/build", b"", 501, "builds"),

@@ -337,7 +337,7 @@ def test_moments_are_seconds_or_dates() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("POST", "containers/x/exec", 501, "exec: not there yet"),
+        ("POST", "commit", 501, "commit: not there yet"),
         ("GET", "networks", 501, "networks"),
         ("GET", "networks/x", 404, "No such network: x"),
         ("POST", "images/a/b/push", 501, "push"),

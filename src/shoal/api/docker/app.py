@@ -1,13 +1,16 @@
 """The Docker Engine API as an aiohttp application."""
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
 
 from shoal import __version__
+from shoal.api.docker.archive import Archive
 from shoal.api.docker.containers import Containers
 from shoal.api.docker.events import Events
+from shoal.api.docker.execs import Execs
 from shoal.api.docker.front import BODY_LIMIT, Front, failure, reply
 from shoal.api.docker.images import ImageCatalogue, Images
 from shoal.api.docker.later import refusal
@@ -15,15 +18,26 @@ from shoal.api.docker.lifecycle import Lifecycle
 from shoal.api.docker.relay import ClientGone, abort
 from shoal.api.docker.streams import Streams
 from shoal.api.docker.system import OLDEST_API, System, api_number
+from shoal.api.docker.watching import Watching
 from shoal.model.errors import BadRequest, ShoalError
 from shoal.node.service import Service
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+
+class Route(NamedTuple):
+    """An endpoint, its path without a version."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
 _log = structlog.get_logger(__name__)
 _STARTED = web.RequestKey("started", bool)
 #: Nobody reads it; it is what access logs of other servers say.
 _CLIENT_GONE = 499
+_ONE = "/containers/{ref}"
 _VERSION = r"/v{version:\d+\.\d+}"
 
 
@@ -33,40 +47,59 @@ def make_app(service: Service, *, vcluster: str, node_name: str) -> web.Applicat
     system = System(front)
     app = web.Application(middlewares=[_errors, _versions(system)], client_max_size=BODY_LIMIT)
     app.on_response_prepare.append(_signature(system))
-    for method, path, handler in _routes(front, system):
-        app.router.add_route(method, path, handler)
-        app.router.add_route(method, _VERSION + path, handler)
+    for route in (*served(front, system), *passed_on(front)):
+        app.router.add_route(route.method, route.path, route.handler)
+        app.router.add_route(route.method, _VERSION + route.path, route.handler)
     app.router.add_route("*", _VERSION + "/{rest:.*}", _nothing)
     app.router.add_route("*", "/{rest:.*}", _nothing)
     return app
 
 
-def _routes(front: Front, system: System) -> list[tuple[str, str, Handler]]:
+def served(front: Front, system: System) -> list[Route]:
+    """What the cloud answers itself."""
     catalogue = ImageCatalogue(front)
     containers, images = Containers(front, catalogue), Images(front, catalogue)
-    lifecycle, streams, events = Lifecycle(front), Streams(front), Events(front)
-    one = "/containers/{ref}"
+    lifecycle, events = Lifecycle(front), Events(front)
     return [
-        ("GET", "/_ping", system.ping),
-        ("HEAD", "/_ping", system.ping),
-        ("GET", "/version", system.version),
-        ("GET", "/info", system.info),
-        ("GET", "/events", events.follow),
-        ("POST", "/containers/create", containers.create),
-        ("GET", "/containers/json", containers.list),
-        ("GET", f"{one}/json", containers.inspect),
-        ("GET", f"{one}/logs", streams.logs),
-        ("POST", f"{one}/attach", streams.attach),
-        ("POST", f"{one}/resize", streams.resize),
-        ("POST", f"{one}/start", lifecycle.start),
-        ("POST", f"{one}/stop", lifecycle.stop),
-        ("POST", f"{one}/restart", lifecycle.restart),
-        ("POST", f"{one}/kill", lifecycle.kill),
-        ("POST", f"{one}/wait", lifecycle.wait),
-        ("DELETE", one, lifecycle.remove),
-        ("GET", "/images/json", images.list),
-        ("POST", "/images/create", images.create),
-        ("GET", "/images/{image:.+}/json", images.inspect),
+        Route("GET", "/_ping", system.ping),
+        Route("HEAD", "/_ping", system.ping),
+        Route("GET", "/version", system.version),
+        Route("GET", "/info", system.info),
+        Route("GET", "/events", events.follow),
+        Route("POST", "/containers/create", containers.create),
+        Route("GET", "/containers/json", containers.list),
+        Route("GET", f"{_ONE}/json", containers.inspect),
+        Route("POST", f"{_ONE}/start", lifecycle.start),
+        Route("POST", f"{_ONE}/stop", lifecycle.stop),
+        Route("POST", f"{_ONE}/restart", lifecycle.restart),
+        Route("POST", f"{_ONE}/kill", lifecycle.kill),
+        Route("POST", f"{_ONE}/wait", lifecycle.wait),
+        Route("DELETE", _ONE, lifecycle.remove),
+        Route("GET", "/images/json", images.list),
+        Route("POST", "/images/create", images.create),
+        Route("GET", "/images/{image:.+}/json", images.inspect),
+    ]
+
+
+def passed_on(front: Front) -> list[Route]:
+    """What the engine of the container's host answers, in the user's words."""
+    streams, execs = Streams(front), Execs(front)
+    archive, watching = Archive(front), Watching(front)
+    return [
+        Route("GET", f"{_ONE}/logs", streams.logs),
+        Route("POST", f"{_ONE}/attach", streams.attach),
+        Route("POST", f"{_ONE}/resize", streams.resize),
+        Route("POST", f"{_ONE}/exec", execs.create),
+        Route("POST", "/exec/{id}/start", execs.start),
+        Route("POST", "/exec/{id}/resize", execs.resize),
+        Route("GET", "/exec/{id}/json", execs.inspect),
+        Route("GET", f"{_ONE}/archive", archive.get),
+        Route("HEAD", f"{_ONE}/archive", archive.head),
+        Route("PUT", f"{_ONE}/archive", archive.put),
+        Route("GET", f"{_ONE}/export", archive.export),
+        Route("GET", f"{_ONE}/top", watching.top),
+        Route("GET", f"{_ONE}/changes", watching.changes),
+        Route("GET", f"{_ONE}/stats", watching.stats),
     ]
 
 

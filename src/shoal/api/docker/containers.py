@@ -6,9 +6,9 @@ import time
 from aiohttp import web
 
 from shoal.api.docker.create import ImageFacts, Surroundings, platform_architecture, spec_of
-from shoal.api.docker.fields import CreateFields, read_body, read_fields
+from shoal.api.docker.fields import CreateFields, read_fields
 from shoal.api.docker.filters import parse_filters, select
-from shoal.api.docker.front import Front, flag, integer, read_limited, reply
+from shoal.api.docker.front import Front, flag, integer, json_body, reply
 from shoal.api.docker.images import ImageCatalogue
 from shoal.api.docker.inspection import from_engine, from_view
 from shoal.api.docker.listing import summary
@@ -16,14 +16,13 @@ from shoal.api.docker.namegen import invent_name
 from shoal.api.docker.refusals import check, check_name
 from shoal.api.docker.relay import checked
 from shoal.model.container import ContainerSpec, ContainerView
-from shoal.model.errors import BadRequest, Conflict, NotFound, NotSupported, Unavailable
+from shoal.model.errors import Conflict, NotFound, NotSupported, Unavailable
 from shoal.model.ops import CreateContainer, Created
 
 #: An image may have to be fetched from a peer first, seconds.
 CREATE_TIMEOUT = 900.0
 #: Inventing a free name fails only in a very full vcluster.
 _NAME_ATTEMPTS = 8
-_JSON = frozenset(("", "application/json"))
 
 
 class Containers:
@@ -35,16 +34,11 @@ class Containers:
 
     async def create(self, request: web.Request) -> web.Response:
         """Nothing happens before the whole request has been checked."""
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        if kind not in _JSON:
-            raise BadRequest(
-                f"unsupported Content-Type header ({kind}): must be 'application/json'"
-            )
+        body = await json_body(request)
         name = request.query.get("name", "").removeprefix("/")
         if name:
             check_name(name)
         wanted = platform_architecture(request.query.get("platform", ""))
-        body = read_body(await read_limited(request))
         fields = read_fields(body)
         check(fields)
         image = await self._image(fields, wanted)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from shoal.api.docker.fields import read_body
 from shoal.model.container import ContainerView
 from shoal.model.errors import BadRequest, ShoalError, TooLarge, Unavailable
 from shoal.model.ops import GetContainer, ListContainers, Listing, Operation, View
@@ -16,6 +17,7 @@ from shoal.node.service import EnginePort, Member, Service
 BODY_LIMIT = 4 << 20
 _KEEPER_WITHIN = 10.0  # seconds
 _ASK_AGAIN = 0.3
+_JSON = frozenset(("", "application/json"))
 
 _encode = msgspec.json.Encoder().encode
 
@@ -85,6 +87,14 @@ async def read_limited(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
             raise TooLarge(f"the request body is larger than {limit} bytes")
         parts.append(chunk)
     return b"".join(parts)
+
+
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """The JSON object that a request carries. Raises BadRequest, TooLarge."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if kind not in _JSON:
+        raise BadRequest(f"unsupported Content-Type header ({kind}): must be 'application/json'")
+    return read_body(await read_limited(request))
 
 
 def flag(request: web.Request, name: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from shoal.api.docker.execid import exec_id
 from shoal.api.docker.listing import mounts, node_fields
 from shoal.api.docker.ports import port_map
 from shoal.api.docker.states import state_of
@@ -37,6 +38,8 @@ def from_engine(view: ContainerView, raw: bytes) -> dict[str, Any]:
     settings = document.get("NetworkSettings") or {}
     document["NetworkSettings"] = {**settings, "Ports": _ports(view, settings)}
     document["State"] = {**(document.get("State") or {}), **_restarting(view)}
+    execs = document.get("ExecIDs") or ()
+    document["ExecIDs"] = [exec_id(view.node, one) for one in execs] or None
     return {**document, **_identity(view)}
 
 

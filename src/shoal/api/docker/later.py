@@ -8,7 +8,6 @@ _AREAS = {
     "commit": "commit",
     "configs": "configs",
     "distribution": "registry look-ups",
-    "exec": "exec",
     "grpc": "builds",
     "networks": "networks",
     "nodes": "Swarm nodes",
@@ -22,15 +21,9 @@ _AREAS = {
     "volumes": "volumes",
 }
 _CONTAINER = {
-    "archive": "cp",
-    "changes": "diff",
-    "exec": "exec",
-    "export": "export",
     "pause": "pause",
     "prune": "container prune",
     "rename": "rename",
-    "stats": "stats",
-    "top": "top",
     "unpause": "unpause",
     "update": "update",
     "ws": "attach over WebSocket",

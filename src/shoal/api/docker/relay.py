@@ -1,7 +1,8 @@
 """Streams to a client: sent on piece by piece, and given up when the client goes away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import aiohttp
@@ -14,6 +15,8 @@ from shoal.model.errors import EngineError, ShoalError
 
 #: How soon a client that went away is noticed while there is nothing to send, seconds.
 CHECK = 1.0
+#: A hijacked stream of an engine that does not say what it is.
+RAW_STREAM = "application/vnd.docker.raw-stream"
 _CHUNK = 1 << 16
 
 T = TypeVar("T")
@@ -47,18 +50,44 @@ async def start_stream(
     return response
 
 
-async def relay(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    """Send an engine's answer on as it comes; closes it in any case."""
+async def relay(
+    request: web.Request,
+    upstream: aiohttp.ClientResponse,
+    *,
+    keep: Iterable[str] = (),
+    each_line: Callable[[bytes], bytes] | None = None,
+) -> web.StreamResponse:
+    """Send an engine's answer on as it comes; closes it in any case. `keep` names headers to
+    pass on; `each_line` rewrites the lines of a stream of JSON."""
     async with upstream:
         content_type = upstream.headers.get("Content-Type", "application/octet-stream")
-        response = await start_stream(request, content_type)
+        headers = {name: upstream.headers[name] for name in keep if name in upstream.headers}
+        response = await start_stream(request, content_type, headers)
+        source = _chunks(upstream) if each_line is None else _lines(upstream)
         try:
-            while chunk := await while_connected(request, upstream.content.read(_CHUNK)):
-                await response.write(chunk)
+            async with contextlib.aclosing(source):
+                while piece := await while_connected(request, anext(source, b"")):
+                    await response.write(piece if each_line is None else each_line(piece))
         except (aiohttp.ClientError, OSError, ClientGone):
             # Half a stream must not look like a whole one: close without the last chunk.
             abort(request)
         return response
+
+
+async def _chunks(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    while chunk := await upstream.content.read(_CHUNK):
+        yield chunk
+
+
+async def _lines(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """Lines that are not empty, of any length, without their ends."""
+    pending = b""
+    async for chunk in upstream.content.iter_any():
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in filter(None, lines):
+            yield line
+    if pending:
+        yield pending
 
 
 def abort(request: web.Request) -> None:

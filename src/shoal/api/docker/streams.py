@@ -4,10 +4,8 @@ from aiohttp import web
 
 from shoal.api.docker.front import Front, flag
 from shoal.api.docker.hijack import splice, take_over
-from shoal.api.docker.relay import checked, passed, relay, user_error
+from shoal.api.docker.relay import RAW_STREAM, checked, passed, relay, user_error
 from shoal.model.errors import BadRequest, EngineError
-
-RAW_STREAM = "application/vnd.docker.raw-stream"
 
 
 class Streams:
