@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from cloud import Cloud, eventually
+from prometheus_client.parser import text_string_to_metric_families
+
+from shoal.cli.client import Client
 
 pytestmark = pytest.mark.lab
 
@@ -71,3 +74,36 @@ def test_the_doctor_names_an_engine_that_is_away_here_and_elsewhere(cloud: Cloud
         lambda: "the engine of c does not answer" in problems(visit(cloud, "a")[1]),
         timeout=20,
     )
+
+
+def scrape(cloud: Cloud, host: str) -> dict[tuple[str, ...], float]:
+    """Samples by name and values of labels, these in the order of the labels' names."""
+    with Client(str(cloud.host(host).shoal_socket)).open("GET", "/metrics") as response:
+        text = response.read().decode()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_agree_with_what_the_cloud_says_of_itself(cloud: Cloud) -> None:
+    cloud.sleeper("a", "--cpus", "0.5", on="b")
+    cloud.docker("a", "create", "--label", "shoal.node=b", "busybox")
+    samples = {host: scrape(cloud, host) for host in cloud.names}
+    status = cloud.status("b")
+    b = samples["b"]
+    assert b["shoal_members", "up"] == status["members"]["up"] == 3
+    assert b["shoal_risks",] == len(status["risk"]) == 0
+    assert b["shoal_containers", "running", "default"] == 1
+    assert b["shoal_containers", "created", "default"] == 1
+    node = next(one for one in cloud.native("b", "/v1/nodes") if one["name"] == "b")
+    assert b["shoal_promised_cpu_cores",] == node["load"]["cpu_millis"] / 1000 == 0.5
+    assert b["shoal_capacity_memory_bytes",] == node["capacity"]["memory"]
+    assert b["shoal_store_commits_total",] > 0
+    assert b["shoal_rpc_connections", "out"] > 0
+    assert b["shoal_worker_restarts_total",] == 0
+    keepers = [host for host in cloud.names if samples[host]["shoal_vcluster_keeper", "default"]]
+    assert keepers == [cloud.keeper()]
+    records = {samples[host]["shoal_vcluster_records", "default"] for host in cloud.names}
+    assert min(records) > 0

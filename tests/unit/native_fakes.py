@@ -214,6 +214,9 @@ class FakeAdmin:
     async def examine(self) -> Examination:
         return examination("a", self.findings)
 
+    def metrics(self) -> tuple[bytes, str]:
+        return b"shoal_ready 1.0\n", "text/plain"
+
     async def create_token(self, ttl_seconds: int) -> str:
         self.lifetimes.append(ttl_seconds)
         return f"shoal1.token{len(self.lifetimes)}"

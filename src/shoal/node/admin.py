@@ -1,6 +1,7 @@
 """The node's own affairs for the native API: its status, and tokens for new nodes."""
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,7 +16,11 @@ from shoal.node.daemon import Daemon
 from shoal.node.doctor.findings import Examination
 from shoal.node.doorman import TOKEN
 from shoal.node.identity import Credentials
+from shoal.node.measures import Measures, measure
 from shoal.node.tokens import create_token
+
+if TYPE_CHECKING:
+    from shoal.node.metrics import Exposition
 
 #: Nodes that a token names, so that one of them is there when it is used.
 _ADDRESSES = 4
@@ -28,6 +33,7 @@ class Admin:
         self._daemon = daemon
         self._credentials = credentials
         self._options = options
+        self._exposition: Exposition | None = None
         self.ready = False
 
     def status(self) -> StatusReport:
@@ -86,6 +92,16 @@ class Admin:
         daemon = self._daemon
         own = daemon.shell.core.members.own
         return await visit_node(self._options, own, daemon.prober, self._clock_offsets)
+
+    def metrics(self) -> tuple[bytes, str]:
+        from shoal.node.metrics import CONTENT_TYPE, Exposition  # late: see there
+
+        if self._exposition is None:
+            self._exposition = Exposition(self._measure)
+        return self._exposition.text(), CONTENT_TYPE
+
+    def _measure(self) -> Measures:
+        return measure(self._daemon, ready=self.ready, risks=len(self._risks()))
 
     def _clock_offsets(self) -> dict[str, int]:
         """How far (ns) peers' clocks were ahead when last heard."""

@@ -20,6 +20,7 @@ from shoal.node.membership import (
     MemberRefuted,
     MemberSaid,
     MembershipEvent,
+    MembershipStats,
     MemberSuspect,
     MemberUp,
     MetaTooLarge,
@@ -107,6 +108,17 @@ class KinshipMembership:
             await self._running.set_meta(meta)
         except kinship.MetaTooLarge as error:
             raise MetaTooLarge(str(error)) from error
+
+    def stats(self) -> MembershipStats:
+        if self._cluster is None:
+            return MembershipStats()
+        stats = self._cluster.stats()
+        return MembershipStats(
+            health=stats.local_health,
+            probes=stats.probes_sent,
+            failed_probes=stats.probes_failed,
+            suspicions=stats.suspicions,
+        )
 
     async def say(self, node_id: str, data: bytes) -> None:
         try:

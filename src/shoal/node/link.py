@@ -56,6 +56,10 @@ class Link:
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and self._connection.open
+
     # -- notifications --------------------------------------------------------------------------
 
     def notify(self, payload: bytes) -> None:

@@ -76,6 +76,16 @@ MembershipEvent = (
 )
 
 
+class MembershipStats(msgspec.Struct, frozen=True):
+    """Since the start. `health`: 0 is well; the higher, the slower this node itself believes to
+    be, and the longer it waits before it suspects others."""
+
+    health: int = 0
+    probes: int = 0
+    failed_probes: int = 0
+    suspicions: int = 0
+
+
 class Membership(Protocol):
     """A failure detector. Views of nodes may differ, be late, or hold the living for dead."""
 

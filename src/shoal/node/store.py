@@ -56,6 +56,17 @@ class KeyValue(Protocol):
         ...
 
 
+class StoreStats(msgspec.Struct):
+    """Since the start: transactions on disk, the commits and single writes in them, and the
+    seconds that they took in all; transactions that failed."""
+
+    transactions: int = 0
+    commits: int = 0
+    writes: int = 0
+    seconds: float = 0.0
+    failures: int = 0
+
+
 class _Commit(msgspec.Struct):
     writes: Sequence[Write]
     done: asyncio.Future[None]
@@ -68,6 +79,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.stats = StoreStats()  # changed on the writer's thread only
         self._queue: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()
         self._waiting = 0  # commits; changed on the event loop only
         self._progress = time.monotonic()
@@ -168,6 +180,7 @@ class SqliteStore:
 
     def _write(self, batch: list[_Commit]) -> StoreFailed | None:
         database = self._database
+        began = time.monotonic()
         try:
             database.execute("BEGIN IMMEDIATE")
             for commit in batch:
@@ -175,6 +188,7 @@ class SqliteStore:
             database.execute("COMMIT")
         except Exception as error:  # whatever it is, the writer must live to tell it
             failed = self._error(error)
+            self.stats.failures += 1
             self._failure, self._failed_epoch = failed.text, batch[-1].epoch
             import structlog  # late: whoever just joins a cloud starts faster without it
 
@@ -184,7 +198,15 @@ class SqliteStore:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
             return failed
+        self._count(batch, time.monotonic() - began)
         return None
+
+    def _count(self, batch: list[_Commit], seconds: float) -> None:
+        stats = self.stats
+        stats.transactions += 1
+        stats.commits += len(batch)
+        stats.writes += sum(len(commit.writes) for commit in batch)
+        stats.seconds += seconds
 
     def _finish(self, batch: list[_Commit], error: StoreFailed | None) -> None:
         self._progress = time.monotonic()

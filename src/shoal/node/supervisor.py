@@ -4,7 +4,8 @@ and would keep a stuck daemon looking alive).
 
 Run as `python -I -S supervisor.py [WORD...] -- COMMAND...`; the words only show in the process
 list. The worker finds the descriptor for its heartbeats in the environment variable
-SHOAL_HEARTBEAT_FD (see `heartbeat.py`). Only light parts of the standard library are imported
+SHOAL_HEARTBEAT_FD (see `heartbeat.py`), and in SHOAL_RESTARTS how often it was started again.
+Only light parts of the standard library are imported
 (`typing` is not one), and no package: this process lives as long as the daemon.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 HEARTBEAT_FD = "SHOAL_HEARTBEAT_FD"
+RESTARTS = "SHOAL_RESTARTS"
 LOOP_BEAT = b"L"
 DISK_BEAT = b"D"
 
@@ -56,6 +58,7 @@ class Supervisor:
         self._pid = 0
         self._stop_at = 0.0  # when a worker that was told to stop will be killed; 0: not told
         self._ever_beat = False
+        self._starts = 0
 
     def run(self) -> int:
         """Returns the exit code: the worker's, or 0 when it was stopped by a signal."""
@@ -94,7 +97,8 @@ class Supervisor:
         os.set_blocking(beats, False)
         os.set_blocking(beats_write, False)
         os.set_inheritable(beats_write, True)
-        environment = os.environ | {HEARTBEAT_FD: str(beats_write)}
+        environment = os.environ | {HEARTBEAT_FD: str(beats_write), RESTARTS: str(self._starts)}
+        self._starts += 1
         try:
             self._pid = os.posix_spawnp(
                 self._command[0],

@@ -135,6 +135,11 @@ class Transport:
         if node_id in self._links:
             self._links[node_id].disconnect()
 
+    def connections(self) -> tuple[int, int]:
+        """How many are open: those that this node dialled, and those that it answers on."""
+        dialled = sum(link.connected for link in self._links.values())
+        return dialled, len(self._serving)
+
     # -- to peers -------------------------------------------------------------------------------
 
     def notify(self, node_id: str, payload: bytes) -> None:

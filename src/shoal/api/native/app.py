@@ -37,13 +37,18 @@ _log = structlog.get_logger()
 
 
 def make_app(service: Service, admin: AdminPort) -> web.Application:
-    """Everything under `/v1`. Errors are `{"message": ...}` with the status of a ShoalError."""
+    """Everything under `/v1`, and `/metrics` for Prometheus. Errors are `{"message": ...}` with
+    the status of a ShoalError."""
     journal = Journal(service, vcluster_id(service.cloud, DEFAULT))
     routes = make_routes(Handlers(service, admin, journal))
     document = describe(routes)
 
     async def openapi(_: web.Request) -> web.StreamResponse:
         return reply(document)
+
+    async def metrics(_: web.Request) -> web.StreamResponse:
+        text, kind = admin.metrics()
+        return web.Response(body=text, headers={"Content-Type": kind})
 
     async def keep_journal(_: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(journal.run())
@@ -56,6 +61,7 @@ def make_app(service: Service, admin: AdminPort) -> web.Application:
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
     app.router.add_get("/v1/openapi.json", openapi)
+    app.router.add_get("/metrics", metrics)
     app.cleanup_ctx.append(keep_journal)
     return app
 

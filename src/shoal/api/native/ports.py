@@ -45,6 +45,10 @@ class AdminPort(Protocol):
         """Look at this machine, and dial all peers and be dialled by them; within a minute."""
         ...
 
+    def metrics(self) -> tuple[bytes, str]:
+        """Prometheus' text of this node, and its content type. From memory, without waiting."""
+        ...
+
     async def create_token(self, ttl_seconds: int) -> str:
         """A new secret with which a node may join. Raises Unavailable when it cannot be stored,
         Forbidden when this node may not sign."""
