@@ -6,6 +6,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cloud import Cloud, eventually, new_name
@@ -261,6 +262,7 @@ def _image_on(cloud: Cloud, host: str, word: str) -> str:
 
 def test_events_come_from_all_hosts_in_order(cloud: Cloud, tmp_path: Path) -> None:
     out = tmp_path / "events"
+    began = int(time.time())
     with out.open("w") as file:
         words = ["events", "--filter", "type=container", "--format", "{{json .}}"]
         follower = subprocess.Popen(cloud.docker_argv("a", *words), stdout=file)
@@ -271,7 +273,7 @@ def test_events_come_from_all_hosts_in_order(cloud: Cloud, tmp_path: Path) -> No
             cloud.docker("c", "stop", "--time", "0", name)
             cloud.docker("c", "rm", name)
 
-        def events() -> list[dict[str, object]]:
+        def events() -> list[dict[str, Any]]:
             return [json.loads(line) for line in out.read_text().splitlines()]
 
         def actions(name: str) -> list[str]:
@@ -293,3 +295,12 @@ def test_events_come_from_all_hosts_in_order(cloud: Cloud, tmp_path: Path) -> No
     finally:
         follower.kill()
         follower.wait()
+    past = cloud.docker("b", *words, "--since", str(began), "--until", str(int(time.time()) + 1))
+    told = [json.loads(line) for line in past.stdout.splitlines()]
+    times = [event["timeNano"] for event in told]
+    assert times == sorted(times)
+    by_name = {
+        name: [e for e in events() if e["Actor"]["Attributes"]["name"] == name] for name in names
+    }
+    for name in names:
+        assert [e for e in told if e["Actor"]["Attributes"]["name"] == name] == by_name[name]

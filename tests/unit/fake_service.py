@@ -53,6 +53,7 @@ class FakeService:
         self._engine = engine
         self._changed = asyncio.Condition()
         self._followers: set[asyncio.Queue[Happened]] = set()
+        self._past: list[Happened] = []
         self._task: asyncio.Task[None] | None = None
         self._ended: dict[str, WaitOutcome] = {}
         self._calls = 0
@@ -105,6 +106,9 @@ class FakeService:
                 yield await queue.get()
         finally:
             self._followers.discard(queue)
+
+    async def past(self, vcluster: str, since: int, until: int) -> list[Happened]:
+        return [event for event in self._past if since <= event.time <= until]
 
     async def wait(
         self, vcluster: str, ref: str, condition: WaitCondition, *, exits: int | None = None
@@ -274,6 +278,7 @@ class FakeService:
             node=self.node_id,
             attributes=change.attributes,
         )
+        self._past.append(event)
         for queue in self._followers:
             queue.put_nowait(event)
 

@@ -171,6 +171,9 @@ class FakeService:
         while True:
             yield await self.events.get()
 
+    async def past(self, vcluster: str, since: int, until: int) -> list[Happened]:
+        raise NotImplementedError
+
     def engine(self, node_id: str) -> EnginePort:
         raise NotImplementedError
 

@@ -127,7 +127,6 @@ def test_a_container_goes_through_its_life() -> None:
         ("GET", "/networks", b"", 501, "networks"),
         ("POST", "/v1.41/build", b"", 501, "builds"),
         ("GET", "/nonsense", b"", 404, "page not found"),
-        ("GET", "/events?since=1", b"", 501, "past events"),
         ("GET", "/images/json?filters=%7B%22label%22%3A%5B%22a%22%5D%7D", b"", 501, "label"),
         ("GET", "/images/no/json", b"", 404, "No such image: no:latest"),
         ("POST", "/images/create?fromSrc=-", b"", 501, "importing"),
@@ -266,6 +265,22 @@ def test_events_come_as_they_happen_and_end_at_until() -> None:
         answer.close()
         ended = await api.get("/events?until=1")
         assert await ended.read() == b""
+
+    over(test)
+
+
+def test_past_events_come_first_and_none_twice() -> None:
+    async def test(api: Api, service: FakeService) -> None:
+        await made(api)
+        await api.post("/containers/web/start")
+        answer = await api.get("/events?since=1")
+        await api.post("/containers/web/kill")
+        events = [json.loads(await answer.content.readline()) for _ in range(3)]
+        assert [event["Action"] for event in events[:2]] == ["create", "start"]
+        assert events[2]["Action"] in {"kill", "die"}
+        answer.close()
+        before = await api.get(f"/events?since=1&until={events[0]['time'] - 1}")
+        assert await before.read() == b""
 
     over(test)
 

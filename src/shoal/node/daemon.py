@@ -41,7 +41,7 @@ from shoal.node import images, membership
 from shoal.node.doctor.peers import Prober
 from shoal.node.doorman import Doorman
 from shoal.node.engine_driver import EngineDriver
-from shoal.node.following import EVENTS, EventHub, Merge, Subscription
+from shoal.node.following import EventHub, Merge
 from shoal.node.identity import Credentials, Identity
 from shoal.node.kinship_membership import KinshipMembership
 from shoal.node.membership import MEMBERSHIP_OFFSET
@@ -83,7 +83,7 @@ class Daemon:
         self._ports: dict[str, HttpPort] = {}
         self._background: set[asyncio.Task[object]] = set()
         methods = Methods()
-        methods.streaming(EVENTS, self.hub.serve, takes=Subscription)
+        self.hub.register(methods)
         methods.unary(REFRESH, self._refreshed, takes=type(None))
         self.transport = Transport(
             identity,
@@ -345,6 +345,9 @@ class Daemon:
 
     def follow(self, vcluster: str) -> AsyncIterator[Happened]:
         return self._merge.follow(vcluster)
+
+    async def past(self, vcluster: str, since: int, until: int) -> list[Happened]:
+        return await self._merge.past(vcluster, since, until)
 
     async def wait(
         self, vcluster: str, ref: str, condition: WaitCondition, *, exits: int | None = None

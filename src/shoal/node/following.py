@@ -1,6 +1,11 @@
-"""Container events: this node's own for its subscribers, and those of all nodes as one stream."""
+"""Container events: this node's own for its subscribers, and those of all nodes as one stream.
+
+Each node remembers its last events since its start, as an engine does; what happened in the cloud
+is what those present remember.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
@@ -9,12 +14,16 @@ import msgspec
 from shoal.core.effects import Happened
 from shoal.model.errors import ShoalError
 from shoal.model.ids import Generation
-from shoal.node.rpc import CallContext
+from shoal.node.rpc import CallContext, Methods
 from shoal.node.transport import Transport
 
 EVENTS = "events"
+PAST = "past-events"
+#: Events that a node remembers.
+KEPT = 1_024
 _BUFFER = 4_096
 _LOOK_AGAIN = 0.5  # seconds between looks at the member list
+_REMEMBERING = 3.0  # seconds that a peer has to say what it remembers
 
 
 class EventsLost(ShoalError):
@@ -27,13 +36,27 @@ class Subscription(msgspec.Struct, frozen=True):
     vcluster: str
 
 
+class Past(msgspec.Struct, frozen=True):
+    """What a peer wants to know: the events of a stretch of time, both ends wall clock ns."""
+
+    vcluster: str
+    since: int
+    until: int
+
+
 class EventHub:
-    """This node's events, handed to its subscribers."""
+    """This node's events, handed to its subscribers; the last ones are kept."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[Happened | None]] = set()
+        self._kept: deque[Happened] = deque(maxlen=KEPT)
+
+    def register(self, methods: Methods) -> None:
+        methods.streaming(EVENTS, self._serve, takes=Subscription)
+        methods.unary(PAST, self._past, takes=Past)
 
     def publish(self, event: Happened) -> None:
+        self._kept.append(event)
         for queue in list(self._queues):
             try:
                 queue.put_nowait(event)
@@ -54,8 +77,14 @@ class EventHub:
         finally:
             self._queues.discard(queue)
 
-    async def serve(self, context: CallContext, wanted: Subscription) -> AsyncIterator[Happened]:
-        """The method that peers call."""
+    async def _past(self, context: CallContext, wanted: Past) -> tuple[Happened, ...]:
+        return tuple(
+            event
+            for event in self._kept
+            if event.vcluster == wanted.vcluster and wanted.since <= event.time <= wanted.until
+        )
+
+    async def _serve(self, context: CallContext, wanted: Subscription) -> AsyncIterator[Happened]:
         async with aclosing(self.subscribe(wanted.vcluster)) as events:  # type: ignore[type-var]
             async for event in events:
                 yield event
@@ -85,6 +114,22 @@ class Merge:
         finally:
             for task in tasks.values():
                 task.cancel()
+
+    async def past(self, vcluster: str, since: int, until: int) -> list[Happened]:
+        """What those present remember of a stretch of time (wall clock ns), oldest first. A peer
+        that does not answer is left out."""
+        wanted = Past(vcluster, since, until)
+
+        async def ask(node: str) -> tuple[Happened, ...]:
+            with suppress(ShoalError):
+                return await self._transport.call(
+                    node, PAST, wanted, returns=tuple[Happened, ...], timeout=_REMEMBERING
+                )
+            return ()
+
+        told = await asyncio.gather(*map(ask, self._present()))
+        events = [event for some in told for event in some]
+        return sorted(events, key=lambda event: (event.time, event.id, event.generation, event.seq))
 
     def _attend(
         self, vcluster: str, queue: asyncio.Queue[Happened], tasks: dict[str, asyncio.Task[None]]

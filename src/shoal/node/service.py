@@ -96,6 +96,11 @@ class Service(Protocol):
         """Container events of all nodes from now on, in order per container."""
         ...
 
+    async def past(self, vcluster: str, since: int, until: int) -> list[Happened]:
+        """Container events that the nodes present remember of a stretch of time (wall clock ns,
+        both ends included), oldest first."""
+        ...
+
     async def wait(
         self, vcluster: str, ref: str, condition: WaitCondition, *, exits: int | None = None
     ) -> WaitOutcome:

@@ -1,4 +1,4 @@
-"""The events of all nodes as one stream."""
+"""The events of all nodes as one stream: what they remember, then what happens."""
 
 import asyncio
 import time
@@ -13,11 +13,9 @@ from shoal.api.docker.front import Front
 from shoal.api.docker.relay import pieces, start_stream
 from shoal.core.effects import Happened
 from shoal.engine.times import NANOS, parse_time
-from shoal.model.errors import BadRequest, NotSupported
+from shoal.model.errors import BadRequest
 from shoal.model.reference import parse_reference
 
-#: A `since` no older than this means "from now on", ns.
-_NOW = 2 * NANOS
 _FILTERS = (
     *("config", "container", "daemon", "event", "image", "label", "network", "node", "nodes"),
     *("plugin", "scope", "secret", "service", "type", "volume"),
@@ -35,18 +33,20 @@ class Events:
     async def follow(self, request: web.Request) -> web.StreamResponse:
         filters = parse_filters(request.query.get("filters"))
         check_known(filters, _FILTERS)
-        now = time.time_ns()
         since = moment(request.query.get("since", ""), "since")
         until = moment(request.query.get("until", ""), "until")
-        if since and since < now - _NOW:
-            raise NotSupported("shoal: past events (since) are not there yet: leave --since out")
         names = {member.info.id: member.info.name for member in self._front.service.members()}
         source = aiter(self._front.service.follow(self._front.vcluster))
         first = asyncio.ensure_future(anext(source))  # so that it listens before we say so
         try:
             await asyncio.sleep(0)
             response = await start_stream(request, "application/json")
-            async for event in pieces(request, _bounded(_joined(first, source), until)):
+            coming = _bounded(_joined(first, source), until)
+            if since:
+                end = until or time.time_ns()
+                past = await self._front.service.past(self._front.vcluster, since, end)
+                coming = _after(past, coming)
+            async for event in pieces(request, coming):
                 if event.node not in names:
                     members = self._front.service.members()
                     names = {member.info.id: member.info.name for member in members}
@@ -143,6 +143,16 @@ async def _joined(
             yield event
     except StopAsyncIteration:
         return
+
+
+async def _after(past: list[Happened], coming: AsyncIterator[Happened]) -> AsyncIterator[Happened]:
+    """The past, then what comes without what is in the past already."""
+    seen = {(event.id, event.generation, event.seq) for event in past}
+    for event in past:
+        yield event
+    async for event in coming:
+        if (event.id, event.generation, event.seq) not in seen:
+            yield event
 
 
 async def _bounded(source: AsyncIterator[Happened], until: int) -> AsyncIterator[Happened]:
