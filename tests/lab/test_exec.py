@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud import Cloud, eventually
+from cloud import Cloud, eventually, new_name
 from test_docker_api import expect
 
 from shoal.lab.http import call
@@ -111,6 +111,18 @@ def test_a_container_shows_what_it_does_through_every_host(cloud: Cloud, tmp_pat
     cloud.docker("c", "export", "--output", str(packed), name)
     with tarfile.open(packed) as tar:
         assert {"made", "bin/busybox"} <= set(tar.getnames())
+
+
+def test_prune_removes_what_does_not_run_on_any_host(cloud: Cloud) -> None:
+    runs, ended = cloud.sleeper("a", on="b"), cloud.sleeper("a", on="c", name=new_name("ended"))
+    cloud.docker("a", "exec", ended, "sh", "-c", "head -c 5000 /dev/zero > /big")
+    cloud.docker("a", "stop", "--time", "0", ended)
+    identifier = cloud.inspect("a", ended)["Id"]
+    kept = cloud.docker("b", "container", "prune", "--force", "--filter", "until=1h")
+    assert "Total reclaimed space: 0B" in kept.stdout
+    done = cloud.docker("b", "container", "prune", "--force")
+    assert done.stdout == f"Deleted Containers:\n{identifier}\n\nTotal reclaimed space: 5kB\n"
+    assert list(cloud.ps("c")) == [runs]
 
 
 NOBODY = "nobody-of-this-name"

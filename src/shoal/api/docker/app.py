@@ -15,6 +15,7 @@ from shoal.api.docker.front import BODY_LIMIT, Front, failure, reply
 from shoal.api.docker.images import ImageCatalogue, Images
 from shoal.api.docker.later import refusal
 from shoal.api.docker.lifecycle import Lifecycle
+from shoal.api.docker.prune import Prune
 from shoal.api.docker.relay import ClientGone, abort
 from shoal.api.docker.streams import Streams
 from shoal.api.docker.system import OLDEST_API, System, api_number
@@ -68,6 +69,7 @@ def served(front: Front, system: System) -> list[Route]:
         Route("GET", "/events", events.follow),
         Route("POST", "/containers/create", containers.create),
         Route("GET", "/containers/json", containers.list),
+        Route("POST", "/containers/prune", Prune(front).containers),
         Route("GET", f"{_ONE}/json", containers.inspect),
         Route("POST", f"{_ONE}/start", lifecycle.start),
         Route("POST", f"{_ONE}/stop", lifecycle.stop),

@@ -22,7 +22,6 @@ _AREAS = {
 }
 _CONTAINER = {
     "pause": "pause",
-    "prune": "container prune",
     "rename": "rename",
     "unpause": "unpause",
     "update": "update",
