@@ -12,12 +12,13 @@ import msgspec
 from aiohttp import web
 
 from shoal.api.native.app import make_app
-from shoal.api.native.ports import StatusReport, VclusterStatus
+from shoal.api.native.ports import StatusReport, TokenSummary, VclusterStatus
 from shoal.core.effects import Happened
+from shoal.core.orders import Orders
 from shoal.model.container import ContainerSpec, ContainerView, PortBinding, RestartPolicy, Status
-from shoal.model.errors import Conflict, NotFound
+from shoal.model.errors import Conflict, NotFound, Unavailable
 from shoal.model.ids import Generation, vcluster_id
-from shoal.model.node import EngineInfo, ImageInfo, NodeInfo
+from shoal.model.node import EngineInfo, ImageInfo, NodeChange, NodeInfo, Tenancy
 from shoal.model.ops import (
     Answer,
     Done,
@@ -198,6 +199,11 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.lifetimes: list[int] = []
         self.findings: list[Finding] = []
+        self.kept = [TokenSummary("1f" * 6, time.time_ns() - 300 * SECOND, 0, "a")]
+        self.changes: list[tuple[str, NodeChange]] = []
+        self.unreachable = False
+        #: What `tenancy` answers, the last one again and again.
+        self.tenancies = [Tenancy(draining=True)]
 
     def status(self) -> StatusReport:
         return StatusReport(
@@ -223,6 +229,22 @@ class FakeAdmin:
     async def create_token(self, ttl_seconds: int) -> str:
         self.lifetimes.append(ttl_seconds)
         return f"shoal1.token{len(self.lifetimes)}"
+
+    async def tokens(self) -> list[TokenSummary]:
+        return self.kept
+
+    async def remove_token(self, token_id: str) -> None:
+        self.kept = [each for each in self.kept if each.id != token_id]
+
+    async def change_node(self, node_id: str, change: NodeChange) -> NodeInfo:
+        if self.unreachable:
+            raise Unavailable("node b is down: try again when it is back")
+        self.changes.append((node_id, change))
+        info = node_info(node_id, "a" if node_id == NODE_A else "b", "10.9.0.2")
+        return msgspec.structs.replace(info, **Orders().changed(change).fields({}))
+
+    async def tenancy(self, node_id: str) -> Tenancy:
+        return self.tenancies.pop(0) if len(self.tenancies) > 1 else self.tenancies[0]
 
 
 class FakeNode:

@@ -1,15 +1,16 @@
-"""Commands for the cloud itself: how it is, its nodes, its tokens."""
+"""Commands for the cloud itself: how it is, its tokens, its versions."""
 
+import time
 from typing import Any
 
 import click
 
 import shoal
 from shoal.cli.client import Client, segment
-from shoal.cli.containers import pass_target
-from shoal.cli.tables import cpu_words, print_json, print_table, short_id, size_words
+from shoal.cli.containers import for_each, pass_target
+from shoal.cli.tables import print_json, print_table, short_id
 from shoal.cli.target import Target, asks_node
-from shoal.cli.times import Span
+from shoal.cli.times import Span, span_words
 from shoal.model.errors import ShoalError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -53,57 +54,8 @@ def _care(vcluster: dict[str, Any]) -> str:
 
 
 @click.group()
-def node() -> None:
-    """List and inspect nodes."""
-
-
-@node.command("ls")
-@click.option("-q", "--quiet", is_flag=True, help="Only ids.")
-@_JSON
-@asks_node
-@pass_target
-def list_nodes(target: Target, quiet: bool, as_json: bool) -> None:
-    """List the nodes of the cloud."""
-    found = target.native().call("GET", "/v1/nodes")
-    if as_json:
-        print_json(found)
-    elif quiet:
-        for each in found:
-            click.echo(short_id(each["id"]))
-    else:
-        head = ("NODE", "ID", "STATE", "SITE", "ADDRESS", "ENGINE", "CPU", "MEMORY", "CONTAINERS")
-        print_table(head, map(_node_row, found))
-
-
-def _node_row(each: dict[str, Any]) -> tuple[str, ...]:
-    capacity, load, engine = each["capacity"], each["load"], each["engine"]
-    address = f"[{each['address']}]" if ":" in each["address"] else each["address"]
-    return (
-        each["name"] + (" *" if each["here"] else ""),
-        short_id(each["id"]),
-        each["state"],
-        each["site"],
-        f"{address}:{each['port']}",
-        engine["version"] if engine["up"] else "away",
-        f"{cpu_words(load['cpu_millis'])}/{cpu_words(capacity['cpu_millis'])}",
-        f"{size_words(load['memory'])}/{size_words(capacity['memory'])}",
-        str(load["containers"]),
-    )
-
-
-@node.command("inspect")
-@click.argument("nodes", nargs=-1, required=True)
-@asks_node
-@pass_target
-def inspect_node(target: Target, nodes: tuple[str, ...]) -> None:
-    """Show nodes in full, as JSON."""
-    client = target.native()
-    print_json([client.call("GET", f"/v1/nodes/{segment(ref)}") for ref in nodes])
-
-
-@click.group()
 def token() -> None:
-    """Make tokens with which machines join."""
+    """Make, list and remove tokens with which machines join."""
 
 
 @token.command("create")
@@ -125,6 +77,45 @@ def create_token(target: Target, ttl: int, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(answer["token"])
+
+
+@token.command("ls")
+@_JSON
+@asks_node
+@pass_target
+def list_tokens(target: Target, as_json: bool) -> None:
+    """List tokens, but not their secrets."""
+    found = target.native().call("GET", "/v1/tokens")
+    if as_json:
+        print_json(found)
+        return
+    now = time.time_ns()
+    rows = [
+        (
+            each["id"],
+            f"{span_words(now - each['created'])} ago",
+            _expiry(each["expires"], now),
+            each["made_on"],
+        )
+        for each in found
+    ]
+    print_table(("TOKEN", "CREATED", "EXPIRES", "MADE ON"), rows)
+
+
+def _expiry(expires: int, now: int) -> str:
+    if not expires:
+        return "never"
+    return f"in {span_words(expires - now)}" if expires > now else "expired"
+
+
+@token.command("rm")
+@click.argument("tokens", nargs=-1, required=True, metavar="TOKEN...")
+@asks_node
+@pass_target
+def remove_tokens(target: Target, tokens: tuple[str, ...]) -> None:
+    """Let nobody join any more with these tokens, named by id or its beginning."""
+    client = target.native()
+    for_each(tokens, lambda ref: client.call("DELETE", f"/v1/tokens/{segment(ref)}"))
 
 
 @click.command()

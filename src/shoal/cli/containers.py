@@ -91,8 +91,8 @@ def _warn_of_gaps(listing: dict[str, Any]) -> None:
         warn("the keeper cannot be reached: this is what its copies knew last")
 
 
-def _for_each(refs: tuple[str, ...], act: Callable[[str], None]) -> None:
-    """Act on each container; print those that worked, as Docker does, and fail if any did not."""
+def for_each(refs: tuple[str, ...], act: Callable[[str], object]) -> None:
+    """Act on each thing; print those that worked, as Docker does, and fail if any did not."""
     failed = False
     for ref in refs:
         try:
@@ -116,7 +116,7 @@ def _act(target: Target, refs: tuple[str, ...], action: str, **body: Any) -> Non
         where = f"{path}/{segment(ref)}/{action}"
         client.call("POST", where, body=body, timeout=patience)
 
-    _for_each(refs, act)
+    for_each(refs, act)
 
 
 _REFS = click.argument("containers", nargs=-1, required=True)
@@ -193,7 +193,7 @@ def rm(target: Target, containers: tuple[str, ...], force: bool, volumes: bool) 
                 raise
             warn(error.text)
 
-    _for_each(containers, remove)
+    for_each(containers, remove)
 
 
 @click.command()

@@ -21,6 +21,13 @@ def span_seconds(text: str) -> float | None:
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
+def span_words(length: int) -> str:
+    """A length of time (ns) in its largest unit: `59s`, `12m`, `3h`, `7d`."""
+    seconds = max(length, 0) // _BILLION
+    unit = next((unit for unit in reversed(_UNITS) if seconds >= _UNITS[unit]), "s")
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
 def point_ns(text: str, now: int) -> int | None:
     """A point in time as Docker takes it, in wall clock ns: a span before `now`, seconds since
     1970, or an RFC 3339 date or time (local where it has no zone). None when it is neither."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shoal import __version__
-from shoal.api.native.ports import StatusReport, VclusterStatus
+from shoal.api.native.ports import StatusReport, TokenSummary, VclusterStatus
 from shoal.core.keeper.vcluster import Vcluster
 from shoal.model.ids import DEFAULT, SYSTEM, vcluster_id
-from shoal.model.ops import WriteObject
+from shoal.model.node import NodeChange, NodeInfo, Tenancy
+from shoal.model.ops import Answer, Objects, Operation, ReadObjects, WriteObject
 from shoal.model.options import NodeOptions
 from shoal.node.certificates import fingerprint
 from shoal.node.daemon import Daemon
@@ -17,7 +18,7 @@ from shoal.node.doctor.findings import Examination
 from shoal.node.doorman import TOKEN
 from shoal.node.identity import Credentials
 from shoal.node.measures import Measures, measure
-from shoal.node.tokens import create_token
+from shoal.node.tokens import TokenRecord, create_token
 
 if TYPE_CHECKING:
     from shoal.node.metrics import Exposition
@@ -117,7 +118,32 @@ class Admin:
             fingerprint(self._credentials.authorities[0]),
             now=time.time_ns(),
             lifetime=ttl_seconds * 1_000_000_000,
+            made_on=self._daemon.shell.core.members.own.name,
         )
         write = WriteObject(f"{TOKEN}:{token.token_id}", TOKEN, msgspec.structs.asdict(record))
-        await self._daemon.execute(vcluster_id(self._daemon.cloud, SYSTEM), write)
+        await self._in_system(write)
         return str(token)
+
+    async def tokens(self) -> list[TokenSummary]:
+        answer = await self._in_system(ReadObjects(TOKEN))
+        assert isinstance(answer, Objects)
+        found = []
+        for name, value in answer.records.items():
+            record = msgspec.convert(value, TokenRecord)
+            token_id = name.removeprefix(f"{TOKEN}:")
+            found.append(TokenSummary(token_id, record.created, record.expires, record.made_on))
+        return sorted(found, key=lambda token: (token.created, token.id))
+
+    async def remove_token(self, token_id: str) -> None:
+        await self._in_system(WriteObject(f"{TOKEN}:{token_id}", TOKEN, None))
+
+    async def _in_system(self, operation: Operation) -> Answer:
+        return await self._daemon.execute(vcluster_id(self._daemon.cloud, SYSTEM), operation)
+
+    # -- other nodes ---------------------------------------------------------------------------
+
+    async def change_node(self, node_id: str, change: NodeChange) -> NodeInfo:
+        return await self._daemon.operating.change(node_id, change)
+
+    async def tenancy(self, node_id: str) -> Tenancy:
+        return await self._daemon.operating.tenancy(node_id)

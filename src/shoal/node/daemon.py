@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 from shoal import PROTOCOL, __version__
@@ -45,6 +45,7 @@ from shoal.node.following import EventHub, Merge
 from shoal.node.identity import Credentials, Identity
 from shoal.node.kinship_membership import KinshipMembership
 from shoal.node.membership import MEMBERSHIP_OFFSET
+from shoal.node.operating import Operating
 from shoal.node.recording import RecordedCore, open_recording
 from shoal.node.rpc import CallContext, Endpoint, Methods
 from shoal.node.service import EnginePort, Member, WaitCondition, WaitOutcome
@@ -85,6 +86,10 @@ class Daemon:
         methods = Methods()
         self.hub.register(methods)
         methods.unary(REFRESH, self._refreshed, takes=type(None))
+        self.operating = Operating(
+            core=lambda: self.shell.core, feed=self._answered, transport=lambda: self.transport
+        )
+        self.operating.register(methods)
         self.transport = Transport(
             identity,
             credentials,
@@ -274,13 +279,21 @@ class Daemon:
     async def execute(
         self, vcluster: str, operation: Operation, *, timeout: float = 15.0
     ) -> Answer:
+        deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(timeout * 1e9)
+        request = secrets.token_hex(16)
+        return await self._answered(
+            lambda token: Request(token, request, vcluster, operation, deadline), timeout=timeout
+        )
+
+    async def _answered(
+        self, event_of: Callable[[int], Event], *, timeout: float = _SLACK
+    ) -> Answer:
+        """Have the core take an event, and wait for its reply to the event's token."""
         self._tokens += 1
         token = self._tokens
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._replies[token] = future
-        deadline = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(timeout * 1e9)
-        request = secrets.token_hex(16)
-        self._feed(Request(token, request, vcluster, operation, deadline))
+        self._feed(event_of(token))
         try:
             answer = await asyncio.wait_for(future, timeout + _SLACK)
         except TimeoutError:

@@ -44,16 +44,19 @@ class TokenRecord(msgspec.Struct, frozen=True):
     created: int
     expires: int = 0
     revoked: bool = False
+    made_on: str = ""  # name of the node
 
 
 def create_token(
-    addresses: tuple[str, ...], authority: bytes, *, now: int, lifetime: int
+    addresses: tuple[str, ...], authority: bytes, *, now: int, lifetime: int, made_on: str = ""
 ) -> tuple[Token, TokenRecord]:
-    """A new token and its record. `now` wall clock ns; `lifetime` ns, 0 for one without end."""
+    """A new token and its record. `now` wall clock ns; `lifetime` ns, 0 for one without end;
+    `made_on` is the name of a node."""
     secret = secrets.token_bytes(_SECRET_SIZE)
     token = Token(addresses, authority, secrets.token_hex(_ID_SIZE), secret)
     expires = now + lifetime if lifetime else 0
-    return token, TokenRecord(hashlib.sha256(secret).digest(), created=now, expires=expires)
+    digest = hashlib.sha256(secret).digest()
+    return token, TokenRecord(digest, created=now, expires=expires, made_on=made_on)
 
 
 def parse_token(text: str) -> Token:

@@ -10,12 +10,15 @@ from aiohttp import web
 from shoal.api.native.handlers import Handlers, reply
 from shoal.api.native.journal import Journal
 from shoal.api.native.openapi import describe
-from shoal.api.native.ports import AdminPort, StatusReport
+from shoal.api.native.operating import OperatorHandlers
+from shoal.api.native.ports import AdminPort, StatusReport, TokenSummary
 from shoal.api.native.routes import Handler, Query, Route
 from shoal.api.native.wire import (
     ActionRequest,
     ContainerListing,
+    DrainReport,
     EventLine,
+    NodePatch,
     NodeSummary,
     Problem,
     TokenAnswer,
@@ -28,6 +31,7 @@ from shoal.model.ops import Done, Why
 from shoal.node.doctor.findings import Examination
 from shoal.node.service import Member, Service
 
+_NODE = "/v1/nodes/{node}"
 _VCLUSTER = "/v1/vclusters/{vcluster}"
 _CONTAINERS = _VCLUSTER + "/containers"
 _CONTAINER = _CONTAINERS + "/{container}"
@@ -40,7 +44,7 @@ def make_app(service: Service, admin: AdminPort) -> web.Application:
     """Everything under `/v1`, and `/metrics` for Prometheus. Errors are `{"message": ...}` with
     the status of a ShoalError."""
     journal = Journal(service, vcluster_id(service.cloud, DEFAULT))
-    routes = make_routes(Handlers(service, admin, journal))
+    routes = make_routes(Handlers(service, admin, journal), OperatorHandlers(service, admin))
     document = describe(routes)
 
     async def openapi(_: web.Request) -> web.StreamResponse:
@@ -87,16 +91,33 @@ async def _word_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return reply(Problem("the node failed at this request; its log says why"), status=500)
 
 
-def make_routes(handlers: Handlers) -> list[Route]:
-    return [*_cloud_routes(handlers), *_container_routes(handlers), _event_route(handlers)]
+def make_routes(handlers: Handlers, operators: OperatorHandlers) -> list[Route]:
+    return [
+        *_cloud_routes(handlers),
+        *_operator_routes(operators),
+        *_container_routes(handlers),
+        _event_route(handlers),
+    ]
 
 
 def _cloud_routes(h: Handlers) -> list[Route]:
     return [
         Route("GET", "/v1/status", h.status, "How this node and its cloud are", None, StatusReport),
         Route("GET", "/v1/doctor", h.examine, "What is wrong with this node", None, Examination),
+    ]
+
+
+def _operator_routes(h: OperatorHandlers) -> list[Route]:
+    line = NodeSummary
+    return [
         Route("GET", "/v1/nodes", h.list_nodes, "Nodes of the cloud", None, list[NodeSummary]),
-        Route("GET", "/v1/nodes/{node}", h.get_node, "One node with its images", None, Member),
+        Route("GET", _NODE, h.get_node, "One node with its images", None, Member),
+        Route("PATCH", _NODE, h.update_node, "Set and remove its labels", NodePatch, line),
+        Route("POST", _NODE + "/cordon", h.cordon_node, "Give it nothing new", None, line),
+        Route("POST", _NODE + "/uncordon", h.uncordon_node, "End cordon and drain", None, line),
+        Route("POST", _NODE + "/drain", h.drain_node, "Begin to empty it", None, line),
+        Route("GET", _NODE + "/drain", h.follow_drain, "What is left on it", None, DrainReport),
+        Route("GET", "/v1/tokens", h.list_tokens, "Join tokens", None, list[TokenSummary]),
         Route(
             "POST",
             "/v1/tokens",
@@ -106,6 +127,7 @@ def _cloud_routes(h: Handlers) -> list[Route]:
             TokenAnswer,
             status=201,
         ),
+        Route("DELETE", "/v1/tokens/{token}", h.remove_token, "Let it let nobody in", None, Done),
     ]
 
 

@@ -14,11 +14,8 @@ from shoal.api.native.ports import AdminPort
 from shoal.api.native.wire import (
     ActionRequest,
     ContainerListing,
-    TokenAnswer,
-    TokenRequest,
     event_line,
     summarize_container,
-    summarize_node,
 )
 from shoal.core.effects import Happened
 from shoal.model.errors import BadRequest, NotFound
@@ -34,7 +31,7 @@ from shoal.model.ops import (
     Why,
     WhyContainer,
 )
-from shoal.node.service import Member, Service
+from shoal.node.service import Service
 
 #: What questions may take.
 PATIENCE_SECONDS = 15.0
@@ -70,31 +67,6 @@ class Handlers:
     async def examine(self, _: web.Request) -> web.StreamResponse:
         return reply(await self._admin.examine())
 
-    async def list_nodes(self, _: web.Request) -> web.StreamResponse:
-        here = self._service.node_id
-        return reply([summarize_node(each, here=here) for each in self._service.members()])
-
-    async def get_node(self, request: web.Request) -> web.StreamResponse:
-        return reply(self._member(request.match_info["node"]))
-
-    def _member(self, ref: str) -> Member:
-        """By name or id first, then by an unambiguous beginning of the id."""
-        members = self._service.members()
-        exact = [each for each in members if ref in (each.info.id, each.info.name)]
-        found = exact or [each for each in members if each.info.id.startswith(ref)]
-        if not found:
-            raise NotFound(f"no such node: {ref}")
-        if len(found) > 1:
-            ids = ", ".join(short(each.info.id) for each in found)
-            raise BadRequest(f"{ref} stands for several nodes ({ids}): give more of the id")
-        return found[0]
-
-    async def create_token(self, request: web.Request) -> web.StreamResponse:
-        wanted = await _body(request, TokenRequest)
-        expires = time.time_ns() + wanted.ttl_seconds * 1_000_000_000
-        token = await self._admin.create_token(wanted.ttl_seconds)
-        return reply(TokenAnswer(token=token, expires=expires), status=201)
-
     # Containers
 
     async def list_containers(self, request: web.Request) -> web.StreamResponse:
@@ -118,19 +90,19 @@ class Handlers:
         return await self._operate(request, Operate(_ref(request), "start"))
 
     async def stop_container(self, request: web.Request) -> web.StreamResponse:
-        wanted = await _body(request, ActionRequest)
+        wanted = await read_body(request, ActionRequest)
         return await self._operate(
             request, Operate(_ref(request), "stop", wanted.timeout, wanted.signal)
         )
 
     async def restart_container(self, request: web.Request) -> web.StreamResponse:
-        wanted = await _body(request, ActionRequest)
+        wanted = await read_body(request, ActionRequest)
         return await self._operate(
             request, Operate(_ref(request), "restart", wanted.timeout, wanted.signal)
         )
 
     async def kill_container(self, request: web.Request) -> web.StreamResponse:
-        wanted = await _body(request, ActionRequest)
+        wanted = await read_body(request, ActionRequest)
         return await self._operate(
             request, Operate(_ref(request), "kill", signal=wanted.signal or "SIGKILL")
         )
@@ -217,7 +189,7 @@ def _ref(request: web.Request) -> str:
     return request.match_info["container"]
 
 
-async def _body(request: web.Request, kind: type[Kind]) -> Kind:
+async def read_body(request: web.Request, kind: type[Kind]) -> Kind:
     """The request's JSON; an empty body stands for all defaults. Raises BadRequest."""
     data = await request.read()
     try:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from shoal.model.node import NodeChange, NodeInfo, Tenancy
 from shoal.node.doctor.findings import Examination
 
 
@@ -34,8 +35,17 @@ class StatusReport(msgspec.Struct, frozen=True):
     pending: tuple[str, ...] = ()
 
 
+class TokenSummary(msgspec.Struct, frozen=True):
+    """A join token without its secret. Times are wall clock ns; `expires` 0 is never."""
+
+    id: str
+    created: int
+    expires: int
+    made_on: str  # name of the node, "" for one that did not say
+
+
 class AdminPort(Protocol):
-    """The node's own affairs."""
+    """The node's own affairs, and what operators ask of nodes."""
 
     def status(self) -> StatusReport:
         """From memory, without waiting for anybody."""
@@ -52,4 +62,20 @@ class AdminPort(Protocol):
     async def create_token(self, ttl_seconds: int) -> str:
         """A new secret with which a node may join. Raises Unavailable when it cannot be stored,
         Forbidden when this node may not sign."""
+        ...
+
+    async def tokens(self) -> list[TokenSummary]:
+        """Those that were not removed, expired ones too, oldest first. Raises Unavailable."""
+        ...
+
+    async def remove_token(self, token_id: str) -> None:
+        """From now on nobody joins with it. Raises Unavailable when that cannot be stored."""
+        ...
+
+    async def change_node(self, node_id: str, change: NodeChange) -> NodeInfo:
+        """Ask a node to change; it has kept that when this returns. Raises Unavailable."""
+        ...
+
+    async def tenancy(self, node_id: str) -> Tenancy:
+        """What a node itself holds. Raises Unavailable."""
         ...

@@ -88,7 +88,36 @@ class NodeSummary(msgspec.Struct, frozen=True):
     images: int
     version: str
     admin: bool
+    cordoned: bool  # gets no more containers
+    draining: bool  # its containers are to run elsewhere
     here: bool  # the node that answered
+
+
+class NodePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Labels to set; null takes one away, and those that are not named stay."""
+
+    labels: dict[str, str | None] = {}
+
+
+class TenantLine(msgspec.Struct, frozen=True):
+    """A container that a node holds; `why` says what keeps it there, "" for nothing."""
+
+    id: str
+    name: str
+    vcluster: str
+    running: bool
+    why: str
+
+
+class DrainReport(msgspec.Struct, frozen=True):
+    """How far a node is on its way to being empty, by its own books: `moving` are still to run
+    elsewhere or are about to be given up, `staying` will not move."""
+
+    node: str
+    name: str
+    draining: bool
+    moving: tuple[TenantLine, ...]
+    staying: tuple[TenantLine, ...]
 
 
 class EventLine(msgspec.Struct, frozen=True):
@@ -185,6 +214,8 @@ def summarize_node(member: Member, *, here: str) -> NodeSummary:
         images=len(info.images),
         version=info.version,
         admin=info.admin,
+        cordoned=info.cordoned,
+        draining=info.draining,
         here=info.id == here,
     )
 

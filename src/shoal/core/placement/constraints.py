@@ -68,6 +68,11 @@ def _value(node: NodeInfo, field: str) -> str:
     return normal_architecture(node.architecture)
 
 
+def is_label(name: str) -> bool:
+    """Whether a constraint can name a label of this name."""
+    return _LABEL_NAME.match(name) is not None
+
+
 @lru_cache(maxsize=4096)
 def parse(expression: str) -> Constraint:
     """Read one expression. Raises BadRequest with a line that says what is wrong with it."""
@@ -95,7 +100,7 @@ def _check_field(expression: str, field: str) -> None:
     if field in _FIELDS:
         return
     if field.startswith(_LABELS):
-        if _LABEL_NAME.match(field[len(_LABELS) :]) is None:
+        if not is_label(field[len(_LABELS) :]):
             raise BadRequest(
                 f'constraint "{expression}" does not name a label: write node.labels.X'
             )
