@@ -51,19 +51,25 @@ _NOTHING_OF = {
 }
 
 
+def missing(method: str, path: str) -> str:
+    """The feature that a request without a handler belongs to; "" when Docker has no such page.
+    `path` has no version."""
+    parts = path.strip("/").split("/")
+    area, last = parts[0], parts[-1]
+    if area == "containers":
+        return _CONTAINER.get(last, "")
+    if area == "images":
+        return "removing images" if method == "DELETE" else _IMAGE.get(last, "")
+    return _AREAS.get(area, "")
+
+
 def refusal(method: str, path: str) -> ShoalError:
     """Why a request has no handler: a feature that comes later, or no such page. `path` has no
     version."""
-    parts = path.strip("/").split("/")
-    area, last = parts[0], parts[-1]
-    feature = _AREAS.get(area, "")
-    if method == "GET" and area in _NOTHING_OF and len(parts) > 1:
-        kind, name = _NOTHING_OF[area], parts[1]
-        return NotFound(f"No such {kind}: {name} (shoal: {feature}: not there yet)")
-    if area == "containers":
-        feature = _CONTAINER.get(last, "")
-    elif area == "images":
-        feature = "removing images" if method == "DELETE" else _IMAGE.get(last, "")
+    area, *rest = path.strip("/").split("/")
+    feature = missing(method, path)
+    if method == "GET" and area in _NOTHING_OF and rest:
+        return NotFound(f"No such {_NOTHING_OF[area]}: {rest[0]} (shoal: {feature}: not there yet)")
     if feature:
         return NotSupported(f"shoal: {feature}: not there yet")
     return NotFound("page not found")
