@@ -21,10 +21,11 @@ _PATIENCE = 600.0  # seconds, for the cloud to assemble
 #: News at a time: newcomers times members that are told of them. With more, or if the next ones
 #: came while most are still busy telling each other, two cores could not keep up, and those who are
 #: late would be suspected, which is more news.
-_NEWS = 6000
+_NEWS = 4000
+_AT_ONCE = 16  # streams that a member takes from one address
 #: Datagrams that a member sends in a second: 5 for probes and their answers, more while it has
 #: news to tell. Newcomers tell all that they were told by their seed, for about a minute.
-_BUSY, _QUIET = 10.0, 5.5
+_BUSY, _QUIET = 7.5, 5.5
 _CHANCE = 60  # datagrams of all in a second
 #: kinship copies a member's list whenever it changes. With room in glibc's cache for the pieces of
 #: a thousand entries that takes less time.
@@ -51,7 +52,7 @@ def groups(count: int, processes: int, alone: int) -> list[range]:
 
 def newcomers(there: int) -> int:
     """How many members may start together where so many are already."""
-    return max(1, _NEWS // max(there, 60)) if there else 1
+    return max(1, min(_NEWS // there, _AT_ONCE)) if there else 1
 
 
 def seen_by(sightings: Sequence[Sighting], victim: int) -> dict[int, float]:

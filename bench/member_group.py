@@ -1,10 +1,11 @@
 """Bare members of one cloud, many in one process: `python -m bench.member_group`.
 
-No daemon around them: membership alone, with the daemon's settings. The first line of input is the
-gossip key (hex), each further one starts members: `FIRST COUNT`. The process ends with its input.
-Writes JSON lines: `["suspect" or "down", observer, other, CLOCK_MONOTONIC in seconds]` as its
-members are told, and `["knows", lowest number of others that one of its members knows, number of
-its members]` when that has changed.
+No daemon around them: membership alone, with the daemon's settings, but without the tag that names
+the port of RPC: kinship copies its list, tags included, at each change. The first line of input is
+the gossip key (hex), each further one starts members: `FIRST COUNT`. The process ends with its
+input. Writes JSON lines: `["suspect" or "down", observer, other, CLOCK_MONOTONIC in seconds]` as
+its members are told, and `["knows", lowest number of others that one of its members knows, number
+of its members]` when that has changed.
 """
 
 import asyncio
@@ -55,7 +56,7 @@ class Group:
             cloud=_CLOUD,
             bind=endpoint(number),
             keys=[self._key],
-            meta={"rpc": "7440"},
+            meta={},
         )
         await membership.start()
         self._known[number] = set()

@@ -2,7 +2,7 @@
 
 import json
 
-from bench.member_cloud import Sighting, against_the_living, groups, seen_by
+from bench.member_cloud import Sighting, against_the_living, groups, newcomers, seen_by
 from bench.member_group import endpoint
 from bench.own_network import Traffic, counters
 from bench.processor import busy
@@ -13,6 +13,10 @@ def test_every_member_is_in_one_group_and_the_last_ones_are_alone() -> None:
     assert [number for group in made for number in group] == list(range(1000))
     assert [len(group) for group in made[10:]] == [1] * 7
     assert {len(group) for group in made[:10]} == {99, 100}
+
+
+def test_fewer_join_together_the_more_must_hear_of_it() -> None:
+    assert [newcomers(there) for there in (0, 1, 100, 500, 1000, 100_000)] == [1, 16, 16, 8, 4, 1]
 
 
 def test_members_listen_at_addresses_of_their_own() -> None:

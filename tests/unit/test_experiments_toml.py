@@ -67,7 +67,7 @@ def test_what_is_written_can_be_read_again() -> None:
     plain = builtins(experiment)
     assert plain["network"]["latency"] == "1500ms"
     assert plain["duration"] == "2h"
-    assert plain["swim"]["period"] == "500ms"
+    assert plain["swim"]["period"] == "400ms"
     assert duration(plain["window"]) == 180 * SECOND
 
 

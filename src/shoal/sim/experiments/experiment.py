@@ -182,10 +182,11 @@ Workload = Stream | Steady | Bursty | Incremental | Uniform | TraceFile
 
 class Swim(Section):
     """Membership inside a site, which is reckoned, not simulated: in every `period` a node is
-    probed once and has one probe answered, `bytes` each."""
+    probed once and has one probe answered, `bytes` each. Measured from the daemon's membership;
+    the lists that members exchange are not in it (docs/simulator.md)."""
 
-    period: Duration = Duration(500 * MS)
-    bytes: Count = 72
+    period: Duration = Duration(400 * MS)
+    bytes: Count = 124
 
 
 class Sweep(Section):
