@@ -1,21 +1,24 @@
 """Hosts that an operator cordons and drains, in virtual time: what moves, what never stops."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from random import Random
 
 import pytest
 
-from shoal.core.events import Operator
+from shoal.core.effects import EngineCall
+from shoal.core.events import EngineResult, Operator
+from shoal.core.host.admission import Refusal
 from shoal.model import ops
-from shoal.model.container import ContainerSpec, RestartPolicy
+from shoal.model.container import ContainerSpec, ContainerView, RestartPolicy
 from shoal.model.node import NodeChange
 from shoal.model.resources import Resources
 from shoal.sim.clients import Op
-from shoal.sim.engine import IMAGE
+from shoal.sim.engine import IMAGE, SimEngine
 from shoal.sim.faults import Plan, plan_of
 from shoal.sim.host import Host
 from shoal.sim.run import Run
-from shoal.sim.world import MILLISECOND, SECOND
+from shoal.sim.world import MILLISECOND, SECOND, World
 
 CORDON, UNCORDON = NodeChange(cordoned=True), NodeChange(cordoned=False)
 DRAIN = NodeChange(draining=True)
@@ -30,7 +33,7 @@ class Yard:
     of `kept` is looked for in all engines every 50 ms: `gaps` are those that ran nowhere."""
 
     def __init__(self, hosts: int = 4) -> None:
-        self.run = Run(Plan(5, hosts, (), rate=1, troubled=1, quiet=100 * SECOND))
+        self.run = Run(Plan(5, hosts, (), rate=1, troubled=1, quiet=200 * SECOND))
         self.gaps: list[str] = []
         self.kept: set[str] = set()
         self.pass_by(8)
@@ -87,10 +90,13 @@ class Yard:
     def on(self, host: Host) -> set[str]:
         return {one for one in self.kept if self.where(one) == [host.name]}
 
-    def note(self, container: str) -> str:
+    def view(self, container: str) -> ContainerView:
         op = self.operate("get", container, ops.GetContainer(container))
         assert isinstance(op.answer, ops.View)
-        return op.answer.container.note
+        return op.answer.container
+
+    def others(self, host: Host) -> list[Host]:
+        return [one for one in self.hosts if one is not host]
 
     def whole(self) -> None:
         """Let it end; every check of the simulation must hold."""
@@ -136,15 +142,66 @@ def test_what_has_no_room_elsewhere_stays_and_runs_until_there_is() -> None:
     yard.ask(host, DRAIN)
     yard.pass_by(20)
     assert yard.where(mine) == [host.name]
-    assert yard.note(mine).startswith("waits for room elsewhere: no node can run it: ")
+    assert yard.view(mine).note.startswith("waits for room elsewhere: no node can run it: ")
     (other, _) = (one for one in large if one != mine)
     yard.kept.discard(other)
     yard.operate("remove", other, ops.RemoveContainer(other, force=True))
     yard.pass_by(15)
     (there,) = yard.where(mine)
     assert there != host.name
-    assert yard.note(mine) == ""
+    assert yard.view(mine).note == ""
     yard.whole()
+
+
+def test_what_every_other_host_refuses_is_taken_back_by_the_drained_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    yard = Yard(3)
+    container = yard.start(1)
+    (host,) = (one for one in yard.hosts if yard.on(one))
+    yard.watch()
+    with monkeypatch.context() as patch:
+        for other in yard.others(host):
+            assert other.core is not None
+            refusal = Refusal("memory", "it is full, whatever others think")
+            patch.setattr(other.core.host.runner, "admit", lambda _, no=refusal: no)
+        yard.ask(host, DRAIN)
+        yard.pass_by(8)
+        seen = {yard.view(container).node for _ in range(6)}
+        assert host.id in seen
+        assert yard.where(container) == [host.name]
+    yard.pass_by(20)
+    assert yard.where(container) != [host.name]
+    yard.whole()
+
+
+def test_a_new_host_may_take_its_time() -> None:
+    """As when it has to fetch a large image: nothing goes back and forth meanwhile."""
+    yard = Yard(3)
+    container = yard.start(1)
+    (host,) = (one for one in yard.hosts if yard.on(one))
+    for other in yard.others(host):
+        _slow_to_create(other.engine, yard.run.world)
+    yard.watch()
+    yard.ask(host, DRAIN)
+    yard.pass_by(30)
+    assert yard.where(container) == [host.name]
+    yard.pass_by(30)
+    (there,) = yard.where(container)
+    assert there != host.name
+    generation = yard.view(container).generation
+    assert generation is not None
+    assert generation.counter == 2
+    yard.whole()
+
+
+def _slow_to_create(engine: SimEngine, world: World) -> None:
+    perform = engine.perform
+
+    def slowly(call: EngineCall, answer: Callable[[EngineResult], None]) -> None:
+        world.after(40 * SECOND if call.action == "create" else 0, perform, call, answer)
+
+    engine.perform = slowly  # type: ignore[method-assign]
 
 
 def test_an_uncordoned_host_keeps_what_it_still_has() -> None:
@@ -191,8 +248,7 @@ def test_a_drain_goes_on_when_a_daemon_dies_in_the_middle(drained_dies: bool) ->
     yard = Yard()
     movable = [yard.start(number) for number in range(16)]
     host = busiest(yard)
-    others = [one for one in yard.hosts if one is not host]
-    dies = host if drained_dies else max(others, key=lambda one: len(yard.on(one)))
+    dies = host if drained_dies else max(yard.others(host), key=lambda one: len(yard.on(one)))
     yard.watch()
     yard.ask(host, DRAIN)
     yard.pass_by(0.7)
