@@ -168,7 +168,9 @@ def _new_session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
         read_bufsize=_BUFFER,
+        # Bodies are passed on as they come, so nothing is compressed that nobody asked for.
         auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
     )
 
 
