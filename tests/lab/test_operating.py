@@ -1,8 +1,11 @@
 """What an operator is told of a cloud: whether it is well, and if not, what is wrong."""
 
+import base64
 import json
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +110,37 @@ def test_metrics_agree_with_what_the_cloud_says_of_itself(cloud: Cloud) -> None:
     assert keepers == [cloud.keeper()]
     records = {samples[host]["shoal_vcluster_records", "default"] for host in cloud.names}
     assert min(records) > 0
+
+
+def forms_of_keys(state: Path) -> list[str]:
+    """A node's keys as text could show them."""
+    found = []
+    for file in state.glob("*.key"):
+        data = file.read_bytes()
+        if data.startswith(b"-----"):
+            found += [line.decode() for line in data.splitlines() if not line.startswith(b"--")]
+        else:
+            found += [data.hex(), base64.b64encode(data).decode().rstrip("=")]
+    return found
+
+
+def test_a_debug_bundle_tells_what_happened_and_no_secret(cloud: Cloud, tmp_path: Path) -> None:
+    password = "correct-horse-battery"
+    name = cloud.sleeper("a", "--env", f"PW={password}", "--label", f"auth={password}", on="b")
+    token = cloud.shoal("a", "token", "create").stdout.strip()
+    secrets = [password, token, *forms_of_keys(cloud.host("b").disk / "shoal")]
+    assert len(secrets) >= 7
+    file = tmp_path / "bundle.tar.gz"
+    done = cloud.shoal("b", "debug", "bundle", str(file))
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(file) as archive:
+        texts = {
+            member.name: part.read().decode()
+            for member in archive.getmembers()
+            if (part := archive.extractfile(member)) is not None
+        }
+    assert not [(where, one) for where, text in texts.items() for one in secrets if one in text]
+    assert "shoal-debug/errors.txt" not in texts
+    stories = json.loads(texts["shoal-debug/stories.json"])
+    assert "generation 1 on b" in stories[name]["history"][0]
+    assert "event=ready" in texts["shoal-debug/log.txt"]

@@ -199,6 +199,7 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.lifetimes: list[int] = []
         self.findings: list[Finding] = []
+        self.log_lines = ["level=info event=ready node=a"]
         self.kept = [TokenSummary("1f" * 6, time.time_ns() - 300 * SECOND, 0, "a")]
         self.changes: list[tuple[str, NodeChange]] = []
         self.unreachable = False
@@ -225,6 +226,9 @@ class FakeAdmin:
 
     def metrics(self) -> tuple[bytes, str]:
         return b"shoal_ready 1.0\n", "text/plain"
+
+    def log(self, lines: int) -> list[str]:
+        return self.log_lines[-lines:]
 
     async def create_token(self, ttl_seconds: int) -> str:
         self.lifetimes.append(ttl_seconds)

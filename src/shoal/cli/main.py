@@ -41,6 +41,7 @@ _COMMANDS = {
     "status": Entry(_CLOUD, "status", "Show how the cloud is"),
     "doctor": Entry("shoal.cli.doctor", "doctor", "Say what is wrong with this node, and its fix"),
     "top": Entry("shoal.cli.top", "top", "Watch what nodes have promised of what they have"),
+    "debug": Entry("shoal.cli.debug", "debug", "Collect what helps to find out what is wrong"),
     "node": Entry("shoal.cli.nodes", "node", "List, label, cordon and drain nodes"),
     "token": Entry(_CLOUD, "token", "Make, list and remove tokens for joining"),
     "lab": Entry("shoal.cli.lab", "lab", "A cloud of several hosts on this machine, with faults"),

@@ -101,6 +101,11 @@ class Admin:
             self._exposition = Exposition(self._measure)
         return self._exposition.text(), CONTENT_TYPE
 
+    def log(self, lines: int) -> list[str]:
+        from shoal.node.own_log import last_lines  # late: for `shoal debug` only
+
+        return last_lines(lines)
+
     def _measure(self) -> Measures:
         return measure(self._daemon, ready=self.ready, risks=len(self._risks()))
 

@@ -103,6 +103,15 @@ def make_routes(handlers: Handlers, operators: OperatorHandlers) -> list[Route]:
 def _cloud_routes(h: Handlers) -> list[Route]:
     return [
         Route("GET", "/v1/status", h.status, "How this node and its cloud are", None, StatusReport),
+        Route(
+            "GET",
+            "/v1/log",
+            h.read_log,
+            "The last lines of the daemon's log",
+            None,
+            list[str],
+            query=(Query("lines", "How many at most", "integer"),),
+        ),
         Route("GET", "/v1/doctor", h.examine, "What is wrong with this node", None, Examination),
     ]
 

@@ -40,6 +40,8 @@ SLACK_SECONDS = 60.0
 #: A start may bring an image first, and a container's own time to stop may be long.
 LONG_SECONDS = 600.0
 FOREVER_SECONDS = 24 * 3600.0
+#: Lines of the log in one answer.
+LOG_LINES = 10_000
 
 Kind = TypeVar("Kind")
 
@@ -63,6 +65,10 @@ class Handlers:
 
     async def status(self, _: web.Request) -> web.StreamResponse:
         return reply(self._admin.status())
+
+    async def read_log(self, request: web.Request) -> web.StreamResponse:
+        lines = _number(request, "lines") or LOG_LINES
+        return reply(self._admin.log(min(lines, LOG_LINES)))
 
     async def examine(self, _: web.Request) -> web.StreamResponse:
         return reply(await self._admin.examine())
@@ -208,5 +214,5 @@ def _flag(request: web.Request, name: str) -> bool:
 def _number(request: web.Request, name: str) -> int:
     text = request.query.get(name, "0")
     if not text.isascii() or not text.isdigit():
-        raise BadRequest(f"query parameter `{name}` is `{text}`, not nanoseconds since 1970")
+        raise BadRequest(f"query parameter `{name}` is `{text}`, not a whole number")
     return int(text)

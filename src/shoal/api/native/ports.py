@@ -59,6 +59,10 @@ class AdminPort(Protocol):
         """Prometheus' text of this node, and its content type. From memory, without waiting."""
         ...
 
+    def log(self, lines: int) -> list[str]:
+        """The last lines of the daemon's own log. Raises NotFound when they are not at hand."""
+        ...
+
     async def create_token(self, ttl_seconds: int) -> str:
         """A new secret with which a node may join. Raises Unavailable when it cannot be stored,
         Forbidden when this node may not sign."""
