@@ -306,6 +306,31 @@ def test_both_ways_are_dialled_over_connections_of_their_own(tmp_path: Path) -> 
     run(main())
 
 
+def test_a_peer_of_an_older_version_is_not_called_blocked(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with cloud_of(tmp_path) as nodes:
+            here, peer = nodes
+            info = NodeInfo(peer.id, "old", peer.endpoint.host, peer.endpoint.port)
+            prober = Prober(
+                here.id,
+                transport=lambda: here.transport,
+                membership=Datagrams(here.id, {}),
+                members=lambda: [Member(info, "up", 0)],
+            )
+            (facts,) = await prober.examine()
+            assert facts.there is not None
+            assert (facts.there.calls, facts.there.large, facts.there.clock) == ("", "", None)
+            assert "does not know the call" in facts.unasked
+            (finding,) = [
+                each
+                for each in judge_peer(A, facts, None, NOW)
+                if each.check == "ports" and "back" in each.text
+            ]
+            assert finding.level == "warning"
+
+    run(main())
+
+
 def test_an_engine_that_is_not_there_says_so(tmp_path: Path) -> None:
     facts = asyncio.run(look_at_engine(f"unix://{tmp_path}/no.sock"))
     assert "is away" in facts.error

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from shoal.model.errors import ShoalError
+from shoal.model.errors import NotSupported, ShoalError
 from shoal.model.node import NodeInfo
 from shoal.node.membership import MEMBERSHIP_OFFSET
 from shoal.node.rpc import CallContext, Endpoint, Methods
@@ -233,6 +233,8 @@ async def _complaint(work: Awaitable[object]) -> str:
     """Why something did not work, "" if it did."""
     try:
         await work
+    except NotSupported:
+        return ""  # of an older version, but it has answered
     except ShoalError as error:
         return error.text
     return ""

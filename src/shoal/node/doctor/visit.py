@@ -38,14 +38,14 @@ async def visit_node(
 
 
 async def visit_machine(options: NodeOptions, *, is_node: bool, reason: str) -> Examination:
-    """Examine only the machine, since no daemon answers, for the `reason` given. `is_node`: the
-    state directory holds a node."""
+    """Examine only the machine, since no daemon answers, as `reason` tells in words. `is_node`:
+    the state directory holds a node."""
     try:
         address = address_of(options)
     except ShoalError:
         address = ""
     if is_node:
-        text = f"the daemon does not run, so only this machine was looked at ({reason})"
+        text = f"no daemon answers, so only this machine was looked at ({reason})"
         finding = problem("daemon", text, "run `shoal daemon --detach`")
     else:
         text = "this machine is no node yet, so only the machine was looked at"
