@@ -304,3 +304,16 @@ def test_events_come_from_all_hosts_in_order(cloud: Cloud, tmp_path: Path) -> No
     }
     for name in names:
         assert [e for e in told if e["Actor"]["Attributes"]["name"] == name] == by_name[name]
+
+
+def test_a_renamed_container_is_known_by_its_new_name_everywhere(cloud: Cloud) -> None:
+    name, other = cloud.sleeper("a", on="b"), cloud.sleeper("a", on="c")
+    before = cloud.inspect("a", name)["Id"]
+    cloud.docker("c", "rename", name, f"{name}-new")
+    for via in cloud.names:
+        found = cloud.inspect(via, f"{name}-new")
+        assert (found["Id"], found["Name"]) == (before, f"/{name}-new")
+        assert cloud.docker(via, "inspect", name, check=False).returncode == 1
+    taken = cloud.docker("b", "rename", other, f"{name}-new", check=False)
+    assert "is already in use by container" in taken.stderr
+    cloud.docker("a", "rm", "--force", f"{name}-new", other)

@@ -27,6 +27,7 @@ from shoal.model.ops import (
     Operate,
     Operation,
     RemoveContainer,
+    RenameContainer,
     TagImage,
     View,
 )
@@ -149,6 +150,10 @@ class FakeService:
                     return await self._operate(operation)
             case RemoveContainer():
                 return await self._remove(self._find(operation.ref), operation)
+            case RenameContainer():
+                view = self._find(operation.ref)
+                self.containers[view.id] = msgspec.structs.replace(view, name=operation.name)
+                return Done(view.id)
             case TagImage(reference, image_id):
                 self.tags[reference] = image_id
                 return Done()

@@ -17,7 +17,7 @@ from shoal.api.docker.app import make_app
 from shoal.engine.memory import MemoryEngine
 from shoal.model.errors import Unavailable
 from shoal.model.node import EngineInfo, ImageInfo, NodeInfo
-from shoal.model.ops import CreateContainer, Operate
+from shoal.model.ops import CreateContainer, Operate, RenameContainer
 from shoal.node.service import Member
 
 IMAGE = ImageInfo("sha256:" + "1" * 64, ("busybox:latest", "bb:1"), created=5, architecture="amd64")
@@ -265,6 +265,19 @@ def test_events_come_as_they_happen_and_end_at_until() -> None:
         answer.close()
         ended = await api.get("/events?until=1")
         assert await ended.read() == b""
+
+    over(test)
+
+
+def test_a_container_gets_another_name() -> None:
+    async def test(api: Api, service: FakeService) -> None:
+        container = await made(api)
+        renamed = await api.post("/containers/web/rename?name=shop")
+        assert renamed.status == 204
+        assert service.operations[-1] == RenameContainer(container, "shop")
+        for name, status in (("", 400), ("-x", 400)):
+            answer = await api.post(f"/containers/shop/rename?name={name}")
+            assert answer.status == status
 
     over(test)
 

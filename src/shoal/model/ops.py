@@ -38,6 +38,13 @@ class RemoveContainer(msgspec.Struct, frozen=True, tag="remove"):
     volumes: bool = False
 
 
+class RenameContainer(msgspec.Struct, frozen=True, tag="rename"):
+    """Give a container another name. Answer: Done."""
+
+    ref: str
+    name: str
+
+
 class GetContainer(msgspec.Struct, frozen=True, tag="get"):
     """One container by id, name or unambiguous prefix of its id. Answer: ContainerView."""
 
@@ -92,6 +99,7 @@ Operation = (
     CreateContainer
     | Operate
     | RemoveContainer
+    | RenameContainer
     | GetContainer
     | GetRemoved
     | ListContainers

@@ -76,6 +76,7 @@ def served(front: Front, system: System) -> list[Route]:
         Route("POST", f"{_ONE}/restart", lifecycle.restart),
         Route("POST", f"{_ONE}/kill", lifecycle.kill),
         Route("POST", f"{_ONE}/wait", lifecycle.wait),
+        Route("POST", f"{_ONE}/rename", lifecycle.rename),
         Route("DELETE", _ONE, lifecycle.remove),
         Route("GET", "/images/json", images.list),
         Route("POST", "/images/create", images.create),

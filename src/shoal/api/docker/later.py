@@ -22,7 +22,6 @@ _AREAS = {
 }
 _CONTAINER = {
     "pause": "pause",
-    "rename": "rename",
     "unpause": "unpause",
     "update": "update",
     "ws": "attach over WebSocket",

@@ -7,10 +7,10 @@ import msgspec
 from aiohttp import web
 
 from shoal.api.docker.front import Front, flag, integer
-from shoal.api.docker.refusals import check_signal
+from shoal.api.docker.refusals import check_name, check_signal
 from shoal.api.docker.relay import ClientGone, start_stream, while_connected
 from shoal.model.errors import BadRequest, NotSupported, ShoalError
-from shoal.model.ops import Action, Done, Operate, RemoveContainer
+from shoal.model.ops import Action, Done, Operate, RemoveContainer, RenameContainer
 from shoal.node.service import WaitCondition
 
 #: A start may first have to move an image to another host, seconds.
@@ -49,6 +49,16 @@ class Lifecycle:
             request.match_info["ref"], force=flag(request, "force"), volumes=flag(request, "v")
         )
         await self._front.do(operation, timeout=SLACK)
+        return web.Response(status=204)
+
+    async def rename(self, request: web.Request) -> web.Response:
+        name = request.query.get("name", "").removeprefix("/")
+        if not name:
+            raise BadRequest("Neither old nor new names may be empty")
+        check_name(name)
+        # By its id: when this is sent again, the old name may be gone already.
+        view = await self._front.view(request.match_info["ref"])
+        await self._front.do(RenameContainer(view.id, name))
         return web.Response(status=204)
 
     async def wait(self, request: web.Request) -> web.StreamResponse:

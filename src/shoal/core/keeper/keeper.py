@@ -85,6 +85,8 @@ class Keeper:
                 return self._operate(sender, message, operation)
             case ops.RemoveContainer():
                 return self._remove(sender, message, operation)
+            case ops.RenameContainer():
+                return self._rename(sender, message.request, operation)
             case ops.WriteObject():
                 return self._write(sender, message.request, operation)
             case ops.TagImage():
@@ -121,13 +123,7 @@ class Keeper:
 
         Raises BadRequest, Conflict (name taken) or Conflict (no node can run it).
         """
-        taken = self.board.claimants(operation.name)
-        if taken:
-            raise Conflict(
-                f'Conflict. The container name "/{operation.name}" is already in use by container '
-                f'"{taken[0].id}". You have to remove (or rename) that container to be able to '
-                "reuse that name."
-            )
+        self._check_name_is_free(operation.name)
         request_of(operation.spec)
         spec = with_volume_pins(self.board, operation.spec)
         candidate = Container(operation.id, spec=spec)
@@ -221,6 +217,34 @@ class Keeper:
         grave = self.reconciler.bury(container, volumes=operation.volumes, request=message.request)
         self._wait(Waiter(message.request, sender, "remove", container.id, grave.stamp))
         return None
+
+    def _rename(
+        self, sender: str, request: str, operation: ops.RenameContainer
+    ) -> ops.Answer | None:
+        container = self.board.find(operation.ref)
+        claim = container.claim
+        if claim is None or claim.request != request:  # else a former keeper has taken it
+            if container.name == operation.name:
+                raise BadRequest(
+                    "Renaming a container with the same name as its current name: choose another"
+                )
+            self._check_name_is_free(operation.name)
+            claim = Claim(operation.name, self._context.stamp(), request)
+            self.board.write(container.id, r.NAME, claim)
+            container = self.board.containers[container.id]
+            self.reconciler.tell_host(container)
+        stamp = max(record.stamp for record in self.board.copy.records.of(container.id))
+        self._wait(Waiter(request, sender, "write", container.id, stamp))
+        return None
+
+    def _check_name_is_free(self, name: str) -> None:
+        taken = self.board.claimants(name)
+        if taken:
+            raise Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container '
+                f'"{taken[0].id}". You have to remove (or rename) that container to be able to '
+                "reuse that name."
+            )
 
     def _write(self, sender: str, request: str, operation: ops.WriteObject) -> ops.Answer | None:
         if operation.value is None:

@@ -15,10 +15,12 @@ LifeState = Literal["creating", "undone", "created"]
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A claim to a name: it belongs to the earliest living one."""
+    """A claim to a name: it belongs to the earliest living one. `request` is that of the rename
+    that made it, "" for a create."""
 
     name: str
     claimed: int  # stamp
+    request: str = ""
 
 
 class Life(msgspec.Struct, frozen=True):
