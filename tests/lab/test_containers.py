@@ -317,3 +317,20 @@ def test_a_renamed_container_is_known_by_its_new_name_everywhere(cloud: Cloud) -
     taken = cloud.docker("b", "rename", other, f"{name}-new", check=False)
     assert "is already in use by container" in taken.stderr
     cloud.docker("a", "rm", "--force", f"{name}-new", other)
+
+
+def test_a_paused_container_shows_as_such_everywhere_and_goes_on(cloud: Cloud) -> None:
+    name = cloud.sleeper("a", on="b")
+    cloud.docker("c", "pause", name)
+    for via in cloud.names:
+        assert cloud.inspect(via, name)["State"]["Paused"]
+        words = cloud.docker(via, "ps", "--filter", f"name={name}", "--format", "{{.Status}}")
+        assert words.stdout.strip().endswith("(Paused)")
+    frozen = cloud.docker("a", "exec", name, "true", check=False)
+    assert "is paused, unpause the container before exec" in frozen.stderr
+    twice = cloud.docker("a", "pause", name, check=False)
+    assert f"Container {cloud.inspect('a', name)['Id']} is already paused" in twice.stderr
+    cloud.docker("a", "unpause", name)
+    assert cloud.docker("a", "exec", name, "true").returncode == 0
+    cloud.docker("c", "pause", name)
+    cloud.docker("a", "rm", "--force", name)

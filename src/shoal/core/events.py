@@ -63,6 +63,7 @@ class EngineContainer(msgspec.Struct, frozen=True):
     exit_code: int = 0
     error: str = ""
     oom_killed: bool = False
+    paused: bool = False
     started: int = 0  # wall clock, ns
     finished: int = 0
     pid: int = 0

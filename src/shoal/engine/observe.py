@@ -47,6 +47,7 @@ def container_of(inspect: Mapping[str, Any], cloud: str) -> EngineContainer:
         exit_code=int(state.get("ExitCode") or 0),
         error=state.get("Error") or "",
         oom_killed=bool(state.get("OOMKilled")),
+        paused=state.get("Status") == "paused",
         started=_time(state.get("StartedAt")),
         finished=_time(state.get("FinishedAt")),
         pid=int(state.get("Pid") or 0),
@@ -109,6 +110,7 @@ def after_event(
             phase="exited",
             exit_code=int(code) if code.lstrip("-").isdigit() else container.exit_code,
             finished=container.finished if container.phase == "exited" else time,
+            paused=False,
             pid=0,
             ports=(),
         )

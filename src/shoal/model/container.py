@@ -65,6 +65,7 @@ class Status(msgspec.Struct, frozen=True):
     exit_code: int = 0
     error: str = ""
     oom_killed: bool = False
+    paused: bool = False  # it runs, and its processes are frozen
     started: int = 0
     finished: int = 0
     pid: int = 0

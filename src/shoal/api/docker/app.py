@@ -15,6 +15,7 @@ from shoal.api.docker.front import BODY_LIMIT, Front, failure, reply
 from shoal.api.docker.images import ImageCatalogue, Images
 from shoal.api.docker.later import refusal
 from shoal.api.docker.lifecycle import Lifecycle
+from shoal.api.docker.pausing import Pausing
 from shoal.api.docker.prune import Prune
 from shoal.api.docker.relay import ClientGone, abort
 from shoal.api.docker.streams import Streams
@@ -87,11 +88,13 @@ def served(front: Front, system: System) -> list[Route]:
 def passed_on(front: Front) -> list[Route]:
     """What the engine of the container's host answers, in the user's words."""
     streams, execs = Streams(front), Execs(front)
-    archive, watching = Archive(front), Watching(front)
+    archive, watching, pausing = Archive(front), Watching(front), Pausing(front)
     return [
         Route("GET", f"{_ONE}/logs", streams.logs),
         Route("POST", f"{_ONE}/attach", streams.attach),
         Route("POST", f"{_ONE}/resize", streams.resize),
+        Route("POST", f"{_ONE}/pause", pausing.pause),
+        Route("POST", f"{_ONE}/unpause", pausing.unpause),
         Route("POST", f"{_ONE}/exec", execs.create),
         Route("POST", "/exec/{id}/start", execs.start),
         Route("POST", "/exec/{id}/resize", execs.resize),

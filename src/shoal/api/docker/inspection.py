@@ -56,7 +56,7 @@ def from_view(view: ContainerView) -> dict[str, Any]:
         "State": {
             "Status": state,
             "Running": state in {"running", "restarting"},
-            "Paused": False,
+            "Paused": status.paused,
             "Restarting": state == "restarting",
             "OOMKilled": status.oom_killed,
             "Dead": state == "dead",

@@ -21,8 +21,6 @@ _AREAS = {
     "volumes": "volumes",
 }
 _CONTAINER = {
-    "pause": "pause",
-    "unpause": "unpause",
     "update": "update",
     "ws": "attach over WebSocket",
 }

@@ -17,7 +17,7 @@ def state_of(view: ContainerView) -> str:
         return "created"
     if phase == "exited" and will_restart(view):
         return "restarting"
-    return phase
+    return "paused" if view.status.paused else phase
 
 
 def will_restart(view: ContainerView) -> bool:
@@ -40,6 +40,8 @@ def status_text(view: ContainerView, now: int) -> str:
     match state_of(view):
         case "running":
             return f"Up {human_duration(now - status.started)}"
+        case "paused":
+            return f"Up {human_duration(now - status.started)} (Paused)"
         case "restarting":
             return f"Restarting ({status.exit_code}) {human_duration(now - status.finished)} ago"
         case "exited":

@@ -267,6 +267,7 @@ class Runner:
             exit_code=found.exit_code,
             error=found.error or status.error,
             oom_killed=found.oom_killed,
+            paused=found.paused,
             started=found.started or status.started,
             finished=found.finished or status.finished,
             pid=found.pid,
