@@ -334,3 +334,20 @@ def test_a_paused_container_shows_as_such_everywhere_and_goes_on(cloud: Cloud) -
     assert cloud.docker("a", "exec", name, "true").returncode == 0
     cloud.docker("c", "pause", name)
     cloud.docker("a", "rm", "--force", name)
+
+
+def test_images_are_loaded_into_the_cloud_and_saved_from_it(cloud: Cloud, tmp_path: Path) -> None:
+    tag, file = f"loaded:{new_name()}", tmp_path / "image.tar"
+    engine = ["docker", "--host", f"unix://{cloud.host('a').engine_socket}"]
+    for words in (["tag", "busybox", tag], ["save", "-o", str(file), tag], ["rmi", tag]):
+        subprocess.run([*engine, *words], check=True, capture_output=True, timeout=60)
+    told = cloud.docker("c", "load", "-i", str(file))
+    assert f"Loaded image: {tag}" in told.stdout
+    for via in cloud.names:
+        assert cloud.docker(via, "run", "--rm", tag, "echo", via).stdout.strip() == via
+    saved = tmp_path / "saved.tar"
+    cloud.docker("b", "save", "-o", str(saved), tag)
+    listing = subprocess.run(["tar", "-tf", saved], capture_output=True, text=True, check=True)
+    assert "manifest.json" in listing.stdout.splitlines()
+    missing = cloud.docker("b", "save", "-o", str(tmp_path / "none.tar"), "nothing:1", check=False)
+    assert "No such image: nothing:1" in missing.stderr

@@ -4,6 +4,7 @@ import io
 import os
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,8 +30,8 @@ def recordings() -> list[bytes]:
     """Of every node of a small cloud whose nodes lost power and each other."""
     files: dict[str, io.BytesIO] = defaultdict(io.BytesIO)
 
-    def recorded(now: Now, cloud: str, own: NodeInfo, stored: Stored, *, founder: bool) -> NodeCore:
-        return RecordedCore(files[own.id], now, cloud, own, stored, founder=founder)
+    def recorded(now: Now, cloud: str, own: NodeInfo, stored: Stored, **given: Any) -> NodeCore:
+        return RecordedCore(files[own.id], now, cloud, own, stored, **given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sim_host, "NodeCore", recorded)

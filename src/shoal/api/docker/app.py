@@ -12,6 +12,7 @@ from shoal.api.docker.containers import Containers
 from shoal.api.docker.events import Events
 from shoal.api.docker.execs import Execs
 from shoal.api.docker.front import BODY_LIMIT, Front, failure, reply
+from shoal.api.docker.image_files import ImageFiles
 from shoal.api.docker.images import ImageCatalogue, Images
 from shoal.api.docker.later import refusal
 from shoal.api.docker.lifecycle import Lifecycle
@@ -62,6 +63,7 @@ def served(front: Front, system: System) -> list[Route]:
     catalogue = ImageCatalogue(front)
     containers, images = Containers(front, catalogue), Images(front, catalogue)
     lifecycle, events = Lifecycle(front), Events(front)
+    files = ImageFiles(front, images)
     return [
         Route("GET", "/_ping", system.ping),
         Route("HEAD", "/_ping", system.ping),
@@ -82,6 +84,9 @@ def served(front: Front, system: System) -> list[Route]:
         Route("GET", "/images/json", images.list),
         Route("POST", "/images/create", images.create),
         Route("GET", "/images/{image:.+}/json", images.inspect),
+        Route("POST", "/images/load", files.load),
+        Route("GET", "/images/get", files.save),
+        Route("GET", "/images/{image:.+}/get", files.save_one),
     ]
 
 

@@ -112,7 +112,7 @@ class Images:
             raise NotSupported("shoal: importing images is not there yet")
         reference = _wanted(request)
         architecture = platform_architecture(request.query.get("platform", ""))
-        node = self._puller(reference.familiar, architecture)
+        node = self.node_with_room(reference.familiar, architecture)
         port = self._front.service.engine(node.id)
         auth = request.headers.get("X-Registry-Auth")
         upstream = await port.request(
@@ -148,25 +148,25 @@ class Images:
         if failed:
             return
         try:
-            await self._record(reference, node)
+            await self.record(reference.familiar, node)
         except Unavailable as error:  # too late for another status
             problem = {"errorDetail": {"message": error.text}, "error": error.text}
             await response.write(msgspec.json.encode(problem) + b"\r\n")
 
-    async def _record(self, reference: Reference, node: NodeInfo) -> None:
-        """Make the cloud know what was pulled. Raises Unavailable."""
+    async def record(self, reference: str, node: NodeInfo) -> None:
+        """Make the cloud know an image that a node has got. Raises Unavailable."""
         port = self._front.service.engine(node.id)
-        path = f"/images/{reference.familiar}/json"
+        path = f"/images/{reference}/json"
         try:
             document = await read_json(await port.request("GET", path))
         except EngineError as error:
             raise Unavailable(
-                f"{reference.familiar} is not on {node.name} after the pull"
+                f"{reference} is not on {node.name}, which had just got it"
             ) from error
         await self._front.service.refresh(node.id)
-        await self._front.do(TagImage(reference.familiar, document["Id"]))
+        await self._front.do(TagImage(reference, document["Id"]))
 
-    def _puller(self, reference: str, architecture: str) -> NodeInfo:
+    def node_with_room(self, reference: str, architecture: str) -> NodeInfo:
         """The live node that placement would choose for a container without wishes. Raises
         Unavailable."""
         live = {member.info.id: member.info for member in self._front.live()}

@@ -8,7 +8,7 @@ import msgspec
 from shoal.api.docker.execid import exec_id
 from shoal.api.docker.listing import mounts, node_fields
 from shoal.api.docker.ports import port_map
-from shoal.api.docker.states import state_of
+from shoal.api.docker.states import LIVE, state_of
 from shoal.engine import names
 from shoal.engine.observe import bound_ports
 from shoal.engine.times import format_time
@@ -55,7 +55,7 @@ def from_view(view: ContainerView) -> dict[str, Any]:
         "Args": arguments,
         "State": {
             "Status": state,
-            "Running": state in {"running", "restarting"},
+            "Running": state in LIVE,
             "Paused": status.paused,
             "Restarting": state == "restarting",
             "OOMKilled": status.oom_killed,

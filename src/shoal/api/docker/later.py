@@ -25,9 +25,7 @@ _CONTAINER = {
     "ws": "attach over WebSocket",
 }
 _IMAGE = {
-    "get": "image save",
     "history": "image history",
-    "load": "image load",
     "prune": "image prune",
     "push": "push",
     "search": "search",

@@ -63,7 +63,7 @@ async def relay(
         content_type = upstream.headers.get("Content-Type", "application/octet-stream")
         headers = {name: upstream.headers[name] for name in keep if name in upstream.headers}
         response = await start_stream(request, content_type, headers)
-        source = _chunks(upstream) if each_line is None else _lines(upstream)
+        source = _chunks(upstream) if each_line is None else lines(upstream)
         try:
             async with contextlib.aclosing(source):
                 while piece := await while_connected(request, anext(source, b"")):
@@ -79,7 +79,7 @@ async def _chunks(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, Non
         yield chunk
 
 
-async def _lines(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+async def lines(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Lines that are not empty, of any length, without their ends."""
     pending = b""
     async for chunk in upstream.content.iter_any():
