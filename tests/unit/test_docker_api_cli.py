@@ -203,21 +203,22 @@ def test_a_terminal_works_with_its_keys(client: Client) -> None:
     seen = b""
 
     def expect(text: bytes, press: bytes = b"") -> None:
-        """Wait for a text; press a key each second meanwhile."""
+        """Wait for a text; press a key after each second of silence."""
         nonlocal seen
         deadline = time.monotonic() + DEADLINE
         while text not in seen:
             assert time.monotonic() < deadline, seen
-            if press:
-                os.write(terminal, press)
             if select.select([terminal], [], [], 1)[0]:
                 seen += os.read(terminal, 4096)
+            else:
+                os.write(terminal, press)
         seen = b""
 
     expect(b"# ")
     os.write(terminal, b"echo $((20+22)); sleep 1000\n")
     expect(b"42")
     # The shell may just be starting `sleep`: then Ctrl-C reaches neither.
+    os.write(terminal, b"\x03")
     expect(b"# ", press=b"\x03")
     os.write(terminal, b"exit 9\n")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
