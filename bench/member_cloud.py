@@ -154,10 +154,16 @@ class MemberCloud:
 
     async def until_down(self, victim: int, observers: Collection[int], timeout: float) -> None:
         """Wait until all hold `victim` for dead. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            while not seen_by(self.sightings, victim).keys() >= set(observers):
-                self._check()
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(timeout):
+                while not seen_by(self.sightings, victim).keys() >= set(observers):
+                    self._check()
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            seen = len(seen_by(self.sightings, victim).keys() & set(observers))
+            raise TimeoutError(
+                f"{seen} of {len(observers)} hold member {victim} for dead after {timeout:.0f} s"
+            ) from None
 
     async def kill(self, member: int) -> None:
         """As kill -9, of one that has a process for itself."""
