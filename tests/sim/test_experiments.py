@@ -275,6 +275,11 @@ def test_a_sweep_in_processes_is_the_same_as_one_after_the_other() -> None:
     assert set(alone) == {1, 2}
 
 
+def hear_interrupts() -> None:
+    """For a child process: tests that run in the background ignore SIGINT, and children would."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(
@@ -286,7 +291,13 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert whole.returncode == 0
 
     parts = [*command, "--out", str(tmp_path / "parts")]
-    sweep = subprocess.Popen(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    sweep = subprocess.Popen(
+        parts,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
     assert sweep.stdout is not None
     assert "seed1" in sweep.stdout.readline()  # the first is complete, the others are not
     sweep.send_signal(signal.SIGINT)

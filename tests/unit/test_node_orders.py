@@ -186,6 +186,11 @@ def test_drain_that_somebody_ends_says_so(node: FakeNode, shoal: Shoal) -> None:
     assert (code, err) == (1, "shoal: the drain of a was ended with `shoal node uncordon`\n")
 
 
+def hear_interrupts() -> None:
+    """For a child process: tests that run in the background ignore SIGINT, and children would."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_command_leaves_the_drain_going_on(node: FakeNode) -> None:
     node.admin.tenancies = [Tenancy(True, (tenant("web"),))]
     with subprocess.Popen(
@@ -193,6 +198,7 @@ def test_an_interrupted_command_leaves_the_drain_going_on(node: FakeNode) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_interrupts,
     ) as drain:
         deadline = time.monotonic() + 30
         while not node.admin.changes:

@@ -99,11 +99,20 @@ def test_trouble_is_told_below_the_last_known_table() -> None:
     assert "3.9/4" in text
 
 
+def hear_interrupts() -> None:
+    """For a child process: tests that run in the background ignore SIGINT, and children would."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_in_a_terminal_it_goes_on_until_interrupted(node: FakeNode) -> None:
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "shoal", "top"], stdout=theirs, stdin=theirs, env=environment
+        [sys.executable, "-m", "shoal", "top"],
+        stdout=theirs,
+        stdin=theirs,
+        env=environment,
+        preexec_fn=hear_interrupts,
     )
     os.close(theirs)
     seen = b""
