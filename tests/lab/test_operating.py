@@ -90,9 +90,17 @@ def scrape(cloud: Cloud, host: str) -> dict[tuple[str, ...], float]:
     }
 
 
+def half_a_core_on_b(cloud: Cloud) -> Any:
+    """What b says of itself once it says that half a core is promised."""
+    node = next(one for one in cloud.native("b", "/v1/nodes") if one["name"] == "b")
+    return node if node["load"]["cpu_millis"] == 500 else None
+
+
 def test_metrics_agree_with_what_the_cloud_says_of_itself(cloud: Cloud) -> None:
     cloud.sleeper("a", "--cpus", "0.5", on="b")
     cloud.docker("a", "create", "--label", "shoal.node=b", "busybox")
+    # What a node has promised it tells once a second, itself included.
+    node = eventually("b has told its load", lambda: half_a_core_on_b(cloud))
     samples = {host: scrape(cloud, host) for host in cloud.names}
     status = cloud.status("b")
     b = samples["b"]
@@ -100,7 +108,6 @@ def test_metrics_agree_with_what_the_cloud_says_of_itself(cloud: Cloud) -> None:
     assert b["shoal_risks",] == len(status["risk"]) == 0
     assert b["shoal_containers", "running", "default"] == 1
     assert b["shoal_containers", "created", "default"] == 1
-    node = next(one for one in cloud.native("b", "/v1/nodes") if one["name"] == "b")
     assert b["shoal_promised_cpu_cores",] == node["load"]["cpu_millis"] / 1000 == 0.5
     assert b["shoal_capacity_memory_bytes",] == node["capacity"]["memory"]
     assert b["shoal_store_commits_total",] > 0

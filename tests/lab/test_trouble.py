@@ -96,7 +96,7 @@ def test_what_is_not_there_yet_says_so(cloud: Cloud) -> None:
         ("GET", "/networks"),
         ("POST", "/build"),
         ("GET", "/services"),
-        ("POST", "/containers/x/pause"),
+        ("POST", "/containers/x/update"),
     ):
         message = is_error(cloud.raw("a", method, url), 501)
         assert "not there yet" in message
