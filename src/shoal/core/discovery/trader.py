@@ -1,10 +1,9 @@
 """The trader: keeps the offers of its partition and answers buyers.
 
-A node trades for the partition that its own position lies in, and for one that no node lies in
-if its first position is the node's. Traders ask their suppliers
-regularly whether the offers stand. If advertising is on, a trader that has offers tells its
-neighbours on the ring; those without offers pass that on to the border of the partition and ask
-it when a buyer comes.
+A node trades for the partition that its own position lies in, and, as the owner of a position, for
+a partition that no node was found in. Traders ask their suppliers regularly whether the offers
+stand. If advertising is on, a trader that has offers tells its neighbours on the ring; those
+without offers pass that on to the border of the partition and ask it when a buyer comes.
 """
 
 from typing import Final
