@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import web
 
 from shoal.api.native.app import make_app
 from shoal.api.native.ports import StatusReport, TokenSummary, VclusterStatus
+from shoal.cli import main as command
 from shoal.core.effects import Happened
 from shoal.core.orders import Orders
 from shoal.model.container import ContainerSpec, ContainerView, PortBinding, RestartPolicy, Status
@@ -284,3 +286,12 @@ def served(directory: Path) -> Iterator[FakeNode]:
         node.loop.call_soon_threadsafe(node.loop.stop)
         thread.join(20)
         node.loop.close()
+
+
+def shoal(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run a command in this process; its exit code."""
+    monkeypatch.setattr("sys.argv", ["shoal", *words])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from cloud_fixture import Node, cloud_of, run
-from native_fakes import FakeNode, node_info, served
+from native_fakes import FakeNode, node_info, served, shoal
 
-from shoal.cli import main as command
 from shoal.model.errors import Unavailable
 from shoal.model.node import EngineInfo, NodeInfo
 from shoal.model.options import NodeOptions
@@ -360,14 +359,6 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     with served(tmp_path) as node:
         monkeypatch.setenv("SHOAL_HOST", f"unix://{node.socket}")
         yield node
-
-
-def shoal(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["shoal", *words])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def test_the_command_ends_with_1_for_a_problem_only(

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from native_fakes import FakeNode, served
+from native_fakes import FakeNode, served, shoal
 from rich.console import Console
 
-from shoal.cli import main as command
 from shoal.cli.top import table
 
 LINE: dict[str, Any] = {
@@ -37,14 +36,6 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
     with served(tmp_path) as node:
         monkeypatch.setenv("SHOAL_HOST", f"unix://{node.socket}")
         yield node
-
-
-def shoal(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["shoal", *words])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.mark.parametrize("words", [("top", "--once"), ("top",)])
